@@ -1,0 +1,1 @@
+"""Tertulia: one package a service, one language between them (docs/architecture.md)."""
