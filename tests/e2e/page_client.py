@@ -1,0 +1,142 @@
+"""Pages of a real Chromium that run the unmodified openvidu-browser (`pages/client.js`)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from aiohttp import web
+from playwright.async_api import Browser, BrowserContext, Page
+
+from .server_under_test import eventually
+
+HERE = Path(__file__).parent
+LIBRARY = HERE / "node_modules/openvidu-browser/static/js/openvidu-browser-2.32.2.min.js"
+
+
+class Received(NamedTuple):
+    frames_decoded: int
+    audio_packets: int
+    brightness: float | None
+    pixels: list[int] | None
+
+
+class Client:
+    """One page and the participant in it."""
+
+    def __init__(self, context: BrowserContext, page: Page) -> None:
+        self.context = context
+        self.page = page
+        self.id = ""
+
+    async def call(self, method: str, *arguments: object) -> Any:
+        return await self.page.evaluate(
+            "([method, words]) => client[method](...words)", [method, list(arguments)]
+        )
+
+    async def join(self, token: str, data: str = "") -> str:
+        self.id = await self.call("join", token, data)
+        return self.id
+
+    async def publish(self, **properties: object) -> str:
+        return str(await self.call("publish", properties))
+
+    async def mute(self, track: str, active: bool) -> None:
+        method = {"audio": "publishAudio", "video": "publishVideo"}[track]
+        await self.page.evaluate(
+            "([method, on]) => { client.publisher[method](on); }", [method, active]
+        )
+
+    async def events(self, kind: str | None = None) -> list[dict[str, Any]]:
+        seen = await self.page.evaluate("client.events")
+        return [event for event in seen if kind in (None, event["type"])]
+
+    async def sees(self, kind: str, *, limit: float = 20.0, **fields: object) -> dict[str, Any]:
+        """Wait until the page was told an event of this kind with these fields."""
+
+        async def find() -> dict[str, Any] | None:
+            for event in await self.events(kind):
+                if all(event.get(key) == value for key, value in fields.items()):
+                    return event
+            return None
+
+        found = await eventually(find, limit=limit, what=f"page sees {kind} {fields}")
+        assert found is not None
+        return found
+
+    async def received(self, stream: str) -> Received:
+        answer = await self.call("received", stream)
+        picture = answer["picture"] or {}
+        return Received(
+            answer["framesDecoded"],
+            answer["audioPackets"],
+            picture.get("brightness"),
+            picture.get("pixels"),
+        )
+
+    async def plays(self, stream: str, *, frames: int = 30, limit: float = 20.0) -> None:
+        """Wait until so many more frames are decoded, audio arrived, and the picture changed."""
+
+        before = await self.received(stream)
+
+        async def grown() -> bool:
+            now = await self.received(stream)
+            return (
+                now.frames_decoded >= before.frames_decoded + frames
+                and now.audio_packets > before.audio_packets
+                and now.pixels is not None
+                and now.pixels != before.pixels
+                and (now.brightness or 0) > 5
+            )
+
+        await eventually(grown, limit=limit, what=f"{stream} plays, before: {before[:3]}")
+
+
+class Pages:
+    """Serves the test page on localhost, a secure context, and opens it in new contexts."""
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self._runner: web.AppRunner | None = None
+        self._url = ""
+        self.contexts: list[BrowserContext] = []
+        self.console: list[str] = []
+
+    async def start(self) -> None:
+        app = web.Application()
+        for path, file in {
+            "/": HERE / "pages/client.html",
+            "/client.js": HERE / "pages/client.js",
+            "/openvidu-browser.js": LIBRARY,
+        }.items():
+            app.router.add_get(path, _sender(file))
+        self._runner = web.AppRunner(app)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "localhost", 0)
+        await site.start()
+        server = site._server
+        assert server is not None
+        port = server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
+        self._url = f"http://localhost:{port}/"
+
+    async def open(self) -> Client:
+        context = await self._browser.new_context()
+        self.contexts.append(context)
+        page = await context.new_page()
+        page.on("console", lambda message: self.console.append(message.text))
+        page.on("pageerror", lambda error: self.console.append(f"ERROR {error}"))
+        await page.goto(self._url)
+        return Client(context, page)
+
+    async def stop(self) -> None:
+        for context in self.contexts:
+            await context.close()
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+
+def _sender(file: Path) -> Any:
+    async def send(_: web.Request) -> web.FileResponse:
+        return web.FileResponse(file, headers={"Cache-Control": "no-store"})
+
+    return send

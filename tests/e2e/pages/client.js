@@ -1,0 +1,78 @@
+// An ordinary application of openvidu-browser, driven by the tests through `window.client`.
+// It keeps every event it sees, so that a test can ask what this page was told.
+
+const client = window.client = {
+  events: [],
+  session: null,
+  publisher: null,
+  subscribers: new Map(), // by stream id
+
+  async join(token, data) {
+    const OV = client.OV = new OpenVidu();
+    OV.enableProdMode();
+    OV.setAdvancedConfiguration({ iceServers: [] });
+    const session = client.session = OV.initSession();
+    const note = (type, more) => client.events.push({ type, ...more });
+    session.on("connectionCreated", ({ connection }) => note("connectionCreated", { connection: connection.connectionId, data: connection.data }));
+    session.on("connectionDestroyed", ({ connection, reason }) => note("connectionDestroyed", { connection: connection.connectionId, reason }));
+    session.on("streamCreated", ({ stream }) => {
+      note("streamCreated", { stream: stream.streamId, connection: stream.connection.connectionId });
+      const subscriber = session.subscribe(stream, "remote");
+      subscriber.on("streamPlaying", () => note("streamPlaying", { stream: stream.streamId }));
+      client.subscribers.set(stream.streamId, subscriber);
+    });
+    session.on("streamDestroyed", ({ stream, reason }) => {
+      note("streamDestroyed", { stream: stream.streamId, reason });
+      client.subscribers.delete(stream.streamId);
+    });
+    session.on("streamPropertyChanged", ({ stream, changedProperty, newValue, reason }) =>
+      note("streamPropertyChanged", { stream: stream.streamId, property: changedProperty, newValue, reason }));
+    session.on("signal", ({ type, data, from }) => note("signal", { signal: type, data, from: from?.connectionId ?? null }));
+    session.on("recordingStarted", ({ id, name }) => note("recordingStarted", { id, name }));
+    session.on("recordingStopped", ({ id, name, reason }) => note("recordingStopped", { id, name, reason }));
+    session.on("reconnecting", () => note("reconnecting"));
+    session.on("reconnected", () => note("reconnected"));
+    session.on("sessionDisconnected", ({ reason }) => note("sessionDisconnected", { reason }));
+    session.on("exception", ({ name, message }) => note("exception", { name, message }));
+    await session.connect(token, data);
+    return session.connection.connectionId;
+  },
+
+  async publish(properties = {}) {
+    const publisher = client.publisher = await client.OV.initPublisherAsync("local", {
+      resolution: "640x480", frameRate: 30, mirror: false, ...properties,
+    });
+    publisher.on("streamDestroyed", ({ reason }) => client.events.push({ type: "ownStreamDestroyed", reason }));
+    await client.session.publish(publisher);
+    return publisher.stream.streamId;
+  },
+
+  unpublish() { return client.session.unpublish(client.publisher); },
+
+  signal(data, type, to = []) { return client.session.signal({ data, type, to }); },
+
+  leave() { client.session.disconnect(); },
+
+  /** What one subscription has received so far. */
+  async received(streamId) {
+    const subscriber = client.subscribers.get(streamId);
+    const connection = subscriber?.stream.getRTCPeerConnection();
+    const answer = { framesDecoded: 0, audioPackets: 0, picture: null };
+    if (!connection) return answer;
+    for (const report of (await connection.getStats()).values()) {
+      if (report.type !== "inbound-rtp") continue;
+      if (report.kind === "video") answer.framesDecoded = report.framesDecoded ?? 0;
+      if (report.kind === "audio") answer.audioPackets = report.packetsReceived ?? 0;
+    }
+    const video = subscriber.videos[0]?.video;
+    if (video?.videoWidth) {
+      const canvas = document.createElement("canvas");
+      [canvas.width, canvas.height] = [64, 48];
+      const context = canvas.getContext("2d");
+      context.drawImage(video, 0, 0, canvas.width, canvas.height);
+      const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
+      answer.picture = { brightness: data.reduce((sum, value, at) => at % 4 === 3 ? sum : sum + value, 0) / (64 * 48 * 3), pixels: [...data] };
+    }
+    return answer;
+  },
+};
