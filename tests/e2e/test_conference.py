@@ -346,7 +346,8 @@ async def test_webhooks_and_the_cdr_file_carry_the_fields_of_the_contract(story:
     }  # fmt: skip
     ended = {"startTime", "duration", "reason"}
     recording = {
-        "startTime", "duration", "id", "name", "outputMode", "hasAudio", "hasVideo", "size", "status",
+        "startTime", "duration", "id", "name", "outputMode",
+        "hasAudio", "hasVideo", "size", "status",
     }  # fmt: skip
     expected = {
         "sessionCreated": common,
