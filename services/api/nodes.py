@@ -1,0 +1,117 @@
+"""The media nodes as the API sees them: who is alive, who has room, and requests to one of them.
+
+Heartbeats and requests are plain NATS messages (`services/conference/calls.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+import msgspec
+import nats.errors
+import structlog
+from msgspec import Struct
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+from services.conference.calls import Call, Heartbeat, Reply, call_subject, heartbeat_subject
+
+ALIVE_SECONDS = 3.0
+MAX_NODES = 1024
+MAX_HEARTBEAT_BYTES = 4096
+
+log = structlog.get_logger(__name__)
+_heartbeat = msgspec.json.Decoder(Heartbeat)
+_reply: msgspec.json.Decoder[Reply] = msgspec.json.Decoder(Reply)
+_encoder = msgspec.json.Encoder()
+
+
+class NodeUnavailable(Exception):
+    """The node did not answer: it is gone, too slow, or its answer made no sense. What was asked
+    may or may not have happened."""
+
+
+class _Seen(Struct):
+    heartbeat: Heartbeat
+    at: float  # loop time
+
+
+class Nodes:
+    """`on_instance` is called with the heartbeat of a node that is new here or whose process
+    started anew. It must not block."""
+
+    def __init__(self, nats_client: Client) -> None:
+        self._nats = nats_client
+        self._seen: dict[str, _Seen] = {}
+        self._subscription: Subscription | None = None
+        self.on_instance: Callable[[Heartbeat], None] | None = None
+
+    async def start(self) -> None:
+        self._subscription = await self._nats.subscribe(heartbeat_subject(), cb=self._beat)
+        await self._nats.flush(timeout=2)
+
+    async def stop(self) -> None:
+        if self._subscription is not None:
+            with suppress(nats.errors.Error):
+                await self._subscription.unsubscribe()
+            self._subscription = None
+
+    def alive(self) -> list[Heartbeat]:
+        """The nodes heard within the last three seconds, by id."""
+        limit = asyncio.get_running_loop().time() - ALIVE_SECONDS
+        return [seen.heartbeat for _, seen in sorted(self._seen.items()) if seen.at >= limit]
+
+    def get(self, node_id: str) -> Heartbeat | None:
+        """The node, if it is alive."""
+        return next((node for node in self.alive() if node.node_id == node_id), None)
+
+    def choose(self) -> Heartbeat | None:
+        """The least loaded node; `None` without any."""
+        return min(
+            self.alive(),
+            key=lambda node: (node.load, node.publishers + node.subscribers, node.node_id),
+            default=None,
+        )
+
+    async def call(self, node_id: str, call: Call, timeout: float = 5) -> Reply:  # noqa: ASYNC109
+        """Ask a node. `timeout` in seconds. Raises `NodeUnavailable`."""
+        subject = call_subject(node_id, type(call))
+        try:
+            answer = await self._nats.request(subject, _encoder.encode(call), timeout=timeout)
+            return _reply.decode(answer.data)
+        except (nats.errors.Error, TimeoutError) as error:
+            raise NodeUnavailable(f"Media node {node_id} does not answer") from error
+        except msgspec.MsgspecError as error:
+            raise NodeUnavailable(f"Media node {node_id} answers nonsense: {error}") from error
+
+    async def _beat(self, message: Msg) -> None:
+        try:
+            if len(message.data) > MAX_HEARTBEAT_BYTES:
+                return
+            heartbeat = _heartbeat.decode(message.data)
+        except msgspec.MsgspecError:
+            return
+        if message.subject != heartbeat_subject(heartbeat.node_id):
+            return
+        known = self._seen.get(heartbeat.node_id)
+        if known is None and not self._make_room():
+            return
+        self._seen[heartbeat.node_id] = _Seen(heartbeat, asyncio.get_running_loop().time())
+        if self.on_instance and (known is None or known.heartbeat.instance != heartbeat.instance):
+            try:
+                self.on_instance(heartbeat)
+            except Exception:
+                log.exception("node_hook_failed", node=heartbeat.node_id)
+
+    def _make_room(self) -> bool:
+        """Forget the node silent for longest if there are too many; never one that is alive."""
+        if len(self._seen) < MAX_NODES:
+            return True
+        oldest = min(self._seen, key=lambda node: self._seen[node].at)
+        if self._seen[oldest].at >= asyncio.get_running_loop().time() - ALIVE_SECONDS:
+            return False
+        del self._seen[oldest]
+        return True
