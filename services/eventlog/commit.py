@@ -61,6 +61,7 @@ _decoder = msgspec.json.Decoder(Commit)
 
 
 def encode(commit: Commit) -> bytes:
+    """Raises `TypeError`, `ValueError` or `OverflowError` for what JSON cannot carry."""
     return _encoder.encode(commit)
 
 

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Protocol
+from collections.abc import AsyncGenerator
+from typing import NamedTuple, Protocol
 
-from .commit import Commit, Recorded
+import msgspec
+
+from .commit import Commit, Recorded, decode, digest, subject
+
+MAX_COMMIT = 8 * 1024 * 1024 - 4096
+"""Bytes of an encoded commit the default server takes: its `max_payload` less our headers."""
 
 
 class LogError(Exception):
     """The log could not do what was asked; `str(error)` says why and what to do."""
 
 
+class CommitRefused(LogError):
+    """The commit is too large, or could not be read back; nothing was written."""
+
+
 class Conflict(LogError):
-    """The session has a later commit than the writer knew."""
+    """The session has a later commit than the writer knew; nothing was written."""
 
 
 class LogUnavailable(LogError):
@@ -29,25 +38,45 @@ class LogDamaged(LogError):
     """The log does not hold what it once held (broken chain, lost tail, undecodable commit)."""
 
 
+class Stored(NamedTuple):
+    """One message of the log as it lies there. `digest` is what its header claims, or empty."""
+
+    sequence: int
+    subject: str
+    digest: str
+    payload: bytes
+
+
 class EventLog(Protocol):
     async def append(self, commit: Commit, *, expected: int) -> Recorded:
         """Make the commit durable after the session's commit at sequence `expected` (0: none).
 
-        Raises `Conflict` if another commit came between, `LogUnavailable` without an answer.
+        Appending the same commit once more is harmless: it gives the first record or `Conflict`.
+        Raises `Conflict` if another commit came between, `CommitRefused` if it can never be
+        stored, `LogUnavailable` without an answer.
         """
         ...
 
     def read(
         self, session_id: str, *, after: int = 0, up_to: int | None = None
-    ) -> AsyncIterator[Recorded]:
-        """The session's commits with `after < sequence <= up_to`, oldest first."""
+    ) -> AsyncGenerator[Recorded, None]:
+        """The session's commits with `after < sequence <= up_to`, oldest first. Nothing for an id
+        that no session can have."""
         ...
 
-    def read_all(self, *, after: int = 0, up_to: int | None = None) -> AsyncIterator[Recorded]:
+    def read_all(
+        self, *, after: int = 0, up_to: int | None = None
+    ) -> AsyncGenerator[Recorded, None]:
         """All commits with `after < sequence <= up_to` that exist now, oldest first."""
         ...
 
-    def subscribe(self, *, after: int) -> AsyncIterator[list[Recorded]]:
+    def stored(
+        self, *, after: int = 0, up_to: int | None = None
+    ) -> AsyncGenerator[list[Stored], None]:
+        """As `read_all`, undecoded and unchecked, in batches: for verification and export."""
+        ...
+
+    def subscribe(self, *, after: int) -> AsyncGenerator[list[Recorded], None]:
         """All commits after a sequence, for ever, in order and without a gap, in batches of at
         least one. Survives reconnections. Raises `LogDamaged` if `after` is beyond the log's end.
         """
@@ -60,3 +89,44 @@ class EventLog(Protocol):
     async def get(self, sequence: int) -> Recorded | None: ...
 
     async def close(self) -> None: ...
+
+
+def open_stored(stored: Stored) -> Recorded:
+    """Check and decode one message. Raises `LogDamaged`."""
+    found = digest(stored.payload)
+    if found != stored.digest:
+        raise LogDamaged(
+            f"The commit at sequence {stored.sequence} ({stored.subject}) is not the one that "
+            f"was written: its digest is {found}, its header says {stored.digest or 'nothing'}."
+        )
+    try:
+        commit = decode(stored.payload)
+    except msgspec.DecodeError as error:
+        raise LogDamaged(
+            f"The message at sequence {stored.sequence} ({stored.subject}) is no commit this "
+            f"version can read: {error}"
+        ) from error
+    if subject(commit.session_id) != stored.subject:
+        raise LogDamaged(
+            f"The commit at sequence {stored.sequence} is of session {commit.session_id} but was "
+            f"stored under {stored.subject}."
+        )
+    return Recorded(stored.sequence, commit, found)
+
+
+def seal(commit: Commit, payload: bytes, *, limit: int = MAX_COMMIT) -> str:
+    """The digest of an encoded commit about to be stored.
+
+    Raises `CommitRefused` if a reader could not take it: one such commit would stop them all.
+    """
+    if len(payload) > limit:
+        raise CommitRefused(
+            f"The commit of {commit.session_id} has {len(payload)} bytes, the log takes {limit}."
+        )
+    try:
+        decode(payload)
+    except msgspec.DecodeError as error:
+        raise CommitRefused(
+            f"The commit of {commit.session_id} could not be read back: {error}"
+        ) from error
+    return digest(payload)

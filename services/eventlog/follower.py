@@ -1,0 +1,110 @@
+"""Following the log with the state before and after each commit, each folded once."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from services.conference.evolve import evolve_all
+from services.conference.state import EMPTY, State
+
+from .commit import GENESIS, Recorded
+from .log import EventLog, LogDamaged
+
+CAPACITY = 10_000  # sessions whose state is kept; others are read again when they change
+BATCH = 500  # steps of one batch of a replay
+
+
+class Step(Struct, frozen=True):
+    """One commit and the session's states around it."""
+
+    recorded: Recorded
+    before: State
+    after: State
+
+    @property
+    def session_id(self) -> str:
+        return self.recorded.commit.session_id
+
+
+class _Folded(NamedTuple):
+    state: State
+    version: int
+    digest: str
+
+
+class Folder:
+    """Turns commits into steps. Checks that each follows its predecessor in the session.
+
+    Commits must come in the log's order; gaps are filled from the log.
+    """
+
+    def __init__(self, log: EventLog, capacity: int = CAPACITY) -> None:
+        self._log = log
+        self._capacity = capacity
+        self._folded: OrderedDict[str, _Folded] = OrderedDict()
+
+    async def fold(self, recorded: Recorded) -> Step:
+        commit = recorded.commit
+        session_id = commit.session_id
+        last = self._folded.get(session_id)
+        if last is None:
+            last = await self._read(session_id, recorded)
+        if commit.version != last.version + 1 or commit.previous != last.digest:
+            raise LogDamaged(
+                f"The commit at sequence {recorded.sequence} does not follow the commit before it "
+                f"in session {session_id}: version {commit.version} after {last.version}."
+            )
+        after = evolve_all(last.state, commit.events)
+        self._folded[session_id] = _Folded(after, commit.version, recorded.digest)
+        # A session that left nothing behind is the first to be forgotten.
+        self._folded.move_to_end(session_id, last=after != EMPTY)
+        if len(self._folded) > self._capacity:
+            self._folded.popitem(last=False)
+        return Step(recorded, last.state, after)
+
+    async def _read(self, session_id: str, recorded: Recorded) -> _Folded:
+        folded = _Folded(EMPTY, 0, GENESIS)
+        if recorded.commit.version == 1:
+            return folded
+        async for earlier in self._log.read(session_id, up_to=recorded.sequence - 1):
+            commit = earlier.commit
+            if commit.version != folded.version + 1 or commit.previous != folded.digest:
+                raise LogDamaged(
+                    f"The commit at sequence {earlier.sequence} does not follow the commit before "
+                    f"it in session {session_id}."
+                )
+            folded = _Folded(
+                evolve_all(folded.state, commit.events), commit.version, earlier.digest
+            )
+        return folded
+
+
+async def follow(
+    log: EventLog, *, after: int, capacity: int = CAPACITY
+) -> AsyncGenerator[list[Step], None]:
+    """All steps after a sequence, for ever, in batches of at least one."""
+    folder = Folder(log, capacity)
+    async with aclosing(log.subscribe(after=after)) as batches:
+        async for batch in batches:
+            yield [await folder.fold(recorded) for recorded in batch]
+
+
+async def replay(
+    log: EventLog, *, after: int = 0, up_to: int | None = None, capacity: int = CAPACITY
+) -> AsyncGenerator[list[Step], None]:
+    """The steps with `after < sequence <= up_to` that exist now, in batches of at least one."""
+    folder = Folder(log, capacity)
+    steps: list[Step] = []
+    async with aclosing(log.read_all(after=after, up_to=up_to)) as commits:
+        async for recorded in commits:
+            steps.append(await folder.fold(recorded))
+            if len(steps) >= BATCH:
+                yield steps
+                steps = []
+    if steps:
+        yield steps
