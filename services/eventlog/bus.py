@@ -29,7 +29,7 @@ from services.conference.state import EMPTY, State
 
 from .commit import GENESIS, Actor, Commit, Recorded
 from .follower import Step
-from .log import CommitRefused, Conflict, EventLog, LogDamaged, LogUnavailable
+from .log import CommitRefused, Conflict, EventLog, LogDamaged, LogFull, LogUnavailable
 
 ATTEMPTS = 8  # appends of one command, when other writers are first
 PATIENCE = 10.0  # seconds for the whole of a command, waiting for its turn included
@@ -235,7 +235,7 @@ class CommandBus:
                 if attempts > 1:
                     await asyncio.sleep(random.uniform(0, 0.002 * 2**attempts))  # noqa: S311
                 aggregate = await self._read(session_id, aggregate)
-            except CommitRefused:
+            except (CommitRefused, LogFull):
                 self._keep(session_id, aggregate)
                 raise
             except LogUnavailable as error:

@@ -24,6 +24,7 @@ from .log import (
     Conflict,
     LogDamaged,
     LogError,
+    LogFull,
     LogMisconfigured,
     LogUnavailable,
     Stored,
@@ -36,11 +37,12 @@ from .stream import check_server, check_stream, check_sync, wanted
 __all__ = ["JetStreamLog", "connect"]
 
 STREAM = "TERTULIA_LOG"
-READ_TIMEOUT = 30.0  # seconds without a message until a read gives up
+READ_PATIENCE = 30.0  # seconds without a message until a read gives up
 HEADERS = 4096  # bytes kept free for ours; a message over `max_payload` costs the connection
 
 WRONG_LAST_SEQUENCE = 10071
 STREAM_NOT_FOUND = 10059
+NO_ROOM = (10023, 10047)
 
 _logger = structlog.get_logger(__name__)
 
@@ -52,7 +54,7 @@ class JetStreamLog:
         self._client = client
         self._stream = stream
         self._direct = DirectReader(client, stream)
-        self._closed = asyncio.Event()
+        self._closed = False
 
     @classmethod
     async def open(cls, client: Client, *, stream: str = STREAM) -> JetStreamLog:
@@ -66,10 +68,9 @@ class JetStreamLog:
 
     async def _prepare(self) -> None:
         version = self._client.connected_server_version
-        user = await self._request("$SYS.REQ.USER.INFO", {})
         check_server(
-            user.get("server", {}).get("ver") or f"{version.major}.{version.minor}",
-            jetstream=bool(user.get("server", {}).get("jetstream")),
+            (version.major, version.minor),
+            jetstream=await self._has_jetstream(),
             max_payload=self._client.max_payload,
         )
         await self._check_sync()
@@ -87,6 +88,15 @@ class JetStreamLog:
                 ) from refused
         check_stream(info["config"], self._stream, "log")
         await self._direct.open()
+
+    async def _has_jetstream(self) -> bool:
+        try:
+            await self._client.request("$JS.API.INFO", b"", timeout=TIMEOUT)
+        except NoRespondersError:
+            return False
+        except NatsError as error:
+            raise LogUnavailable(f"The log cannot be reached: {error}") from error
+        return True
 
     async def _check_sync(self) -> None:
         """Only a connection to the system account may ask; `NatsServer` reads its own back."""
@@ -121,7 +131,8 @@ class JetStreamLog:
         if refusal := answer.get("error"):
             if refusal.get("err_code") == WRONG_LAST_SEQUENCE:
                 raise Conflict(f"{commit.session_id} has another last commit than {expected}.")
-            raise LogUnavailable(f"The log refuses commits: {refusal.get('description')}.")
+            reason = f"The log refuses commits: {refusal.get('description')}."
+            raise (LogFull if refusal.get("err_code") in NO_ROOM else LogUnavailable)(reason)
         sequence: int = answer["seq"]
         if answer.get("duplicate"):
             first = await self.get(sequence)
@@ -155,23 +166,26 @@ class JetStreamLog:
         end = await self.last_sequence()
         if up_to is not None:
             end = min(end, up_to)
-        position = after
+        loop = asyncio.get_running_loop()
+        position, progress = after, loop.time()
         while position < end:
             reader = PullReader(self._client, self._stream, position + 1)
             try:
                 await reader.open()
                 while position < end:
-                    batch = await reader.take(READ_TIMEOUT)
-                    if not batch:
-                        raise LogUnavailable("The log sends nothing, though there is more.")
+                    batch = await reader.take()
                     if batch[-1].sequence > end:
                         batch = [message for message in batch if message.sequence <= end]
                     position = batch[-1].sequence
                     yield batch
+                    progress = loop.time()
             except (ReaderLost, NatsError) as error:
-                raise LogUnavailable(f"Reading the log was interrupted: {error}") from error
+                if loop.time() - progress > READ_PATIENCE or self._client.is_closed:
+                    raise LogUnavailable(f"Reading the log was interrupted: {error}") from error
             finally:
                 await reader.close()
+            if position < end:
+                await asyncio.sleep(0.2)
 
     async def subscribe(self, *, after: int) -> AsyncGenerator[list[Recorded], None]:
         position, mark = after, ""
@@ -232,11 +246,11 @@ class JetStreamLog:
         return None if found is None else open_stored(found)
 
     async def close(self) -> None:
-        self._closed.set()
+        self._closed = True
         await self._direct.close()
 
     def _check_open(self) -> None:
-        if self._closed.is_set():
+        if self._closed:
             raise LogUnavailable("The log is closed.")
 
     async def _api(self, name: str, request: Any) -> dict[str, Any]:

@@ -30,6 +30,10 @@ class LogUnavailable(LogError):
     read the session before trying again."""
 
 
+class LogFull(LogUnavailable):
+    """There is no room for commits; nothing was written. Reading goes on."""
+
+
 class LogMisconfigured(LogError):
     """The stream or the server could lose commits; the service must not start on it."""
 
@@ -52,8 +56,8 @@ class EventLog(Protocol):
         """Make the commit durable after the session's commit at sequence `expected` (0: none).
 
         Appending the same commit once more is harmless: it gives the first record or `Conflict`.
-        Raises `Conflict` if another commit came between, `CommitRefused` if it can never be
-        stored, `LogUnavailable` without an answer.
+        Raises `Conflict` if another commit came between, `CommitRefused` if this one can never be
+        stored, `LogFull`, and `LogUnavailable` without an answer.
         """
         ...
 

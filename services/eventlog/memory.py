@@ -20,7 +20,7 @@ class MemoryLog:
     def __init__(self) -> None:
         self._messages: list[Stored] = []
         self._sessions: dict[str, list[int]] = {}  # sequences by subject
-        self._sealed: dict[str, int] = {}  # sequences by digest
+        self._ids: set[tuple[str, str]] = set()
         self._grown = asyncio.Event()
         self._closed = False
 
@@ -33,16 +33,16 @@ class MemoryLog:
         except (TypeError, ValueError, OverflowError) as error:
             raise CommitRefused(f"The commit cannot be encoded: {error}") from error
         sealed = seal(commit, payload)
-        if first := self._sealed.get(sealed):
-            return Recorded(first, commit, sealed)
         name = subject(commit.session_id)
         sequences = self._sessions.get(name, [])
         if (sequences[-1] if sequences else 0) != expected:
-            raise Conflict(f"{commit.session_id} has a commit after {expected}.")
+            raise Conflict(f"{commit.session_id} has another last commit than {expected}.")
+        if (name, commit.id) in self._ids:
+            raise Conflict(f"{commit.session_id} has a commit with id {commit.id}.")
         sequence = len(self._messages) + 1
         self._messages.append(Stored(sequence, name, sealed, payload))
         self._sessions.setdefault(name, []).append(sequence)
-        self._sealed[sealed] = sequence
+        self._ids.add((name, commit.id))
         self._grown.set()
         self._grown = asyncio.Event()
         return Recorded(sequence, commit, sealed)

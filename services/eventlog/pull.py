@@ -8,6 +8,7 @@ is dropped. Whatever goes wrong on the way (connection, broker, consumer, a lost
 from __future__ import annotations
 
 import asyncio
+from uuid import uuid4
 
 import msgspec
 from nats.aio.client import Client
@@ -48,7 +49,7 @@ class PullReader:
         self._wake = asyncio.Event()
         self._active = 0.0
         self._reconnects = 0
-        self._name = client._nuid.next().decode()
+        self._name = uuid4().hex
         self._inbox = client.new_inbox()
         self._subscription: Subscription | None = None
 

@@ -22,6 +22,7 @@ from .log import LogUnavailable
 from .stream import check_sync
 
 MAX_PAYLOAD = 8 * 1024 * 1024  # bytes: the end of a session is one commit, however many were in it
+DISK_RESERVE = 512 * 1024 * 1024  # bytes of the disk that commits may not take
 START_TIMEOUT = 60.0  # seconds; a large log is checked before the server listens
 STOP_TIMEOUT = 10.0  # seconds from SIGTERM to SIGKILL
 LOCK_TIMEOUT = 5.0  # seconds for a predecessor to be gone
@@ -165,11 +166,18 @@ class NatsServer:
             "jetstream {",
             f"  store_dir: {_quoted(self.directory)}",
             "  sync_interval: always",
+            f"  max_file_store: {self._room()}",
             "}",
         ]
         if self._token:
             lines += ["authorization {", f"  token: {_quoted(self._token)}", "}"]
         return "\n".join(lines) + "\n"
+
+    def _room(self) -> int:
+        """Bytes the log may have. The server refuses commits beyond, with the log unharmed."""
+        store = self.directory / "jetstream"
+        used = sum(path.stat().st_size for path in store.rglob("*") if path.is_file())
+        return used + max(0, shutil.disk_usage(self.directory).free - DISK_RESERVE)
 
     async def _wait_until_ready(self, process: asyncio.subprocess.Process) -> None:
         while True:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from .log import LogMisconfigured
 
 MINIMUM_VERSION = (2, 12)
-MINIMUM_PAYLOAD = 1024 * 1024  # bytes; large sessions need more when they end (`server.py`)
+MINIMUM_PAYLOAD = 1024 * 1024  # bytes; the end of a very large session needs more
 DUPLICATE_WINDOW = 120  # seconds; a convenience of the broker, nothing relies on it
 
 Config = dict[str, Any]  # the broker's own JSON
@@ -104,13 +104,13 @@ def check_stream(live: Config, name: str, prefix: str) -> None:
         )
 
 
-def check_server(version: str, *, jetstream: bool, max_payload: int) -> None:
+def check_server(version: tuple[int, int], *, jetstream: bool, max_payload: int) -> None:
     """Compare what the server says of itself with what the log needs."""
     wrong = []
+    if version < MINIMUM_VERSION:
+        wrong.append(f"version is {_dotted(version)}, must be at least {_dotted(MINIMUM_VERSION)}")
     if not jetstream:
         wrong.append("jetstream is off, must be on")
-    if _numbers(version) < MINIMUM_VERSION:
-        wrong.append(f"version is {version}, must be at least {_dotted(MINIMUM_VERSION)}")
     if max_payload < MINIMUM_PAYLOAD:
         wrong.append(f"max_payload is {max_payload} bytes, must be at least {MINIMUM_PAYLOAD}")
     if wrong:
@@ -134,8 +134,3 @@ def _shown(value: Any) -> str:
 
 def _dotted(version: tuple[int, ...]) -> str:
     return ".".join(map(str, version))
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    parts = version.partition("-")[0].split(".")
-    return tuple(int(part) for part in parts if part.isdigit())
