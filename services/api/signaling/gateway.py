@@ -1,0 +1,320 @@
+"""The signaling gateway: clients' requests become commands, the log's commits become frames.
+
+Every frame that follows from a commit is sent by `dispatch`, in the log's order: what goes before
+the response of the request behind it, the response, what goes after (`signaling.md` section 7).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Annotated, Any
+
+import msgspec
+import structlog
+from msgspec import Meta, Struct
+from nats.aio.client import Client
+
+from services.api.nodes import Nodes
+from services.conference.commands import LeaveSession
+from services.conference.errors import ConferenceError
+from services.conference.events import ParticipantJoined, ParticipantLeft
+from services.conference.model import ConnectionType, Reason
+from services.conference.notices import Notice, notices
+from services.conference.state import State
+from services.eventlog.bus import CommandBus, utc_ms
+from services.eventlog.commit import Actor, ActorKind
+from services.eventlog.follower import Step
+from services.settings import Settings
+
+from . import rpc
+from .call import REQUEST_SECONDS, Call, Ledger, Result, Services, Waiting
+from .cluster import Gateways
+from .errors import Code, RpcError, from_exception
+from .methods import METHODS
+from .peers import MAX_REQUESTS, Key, Peer, Peers, Pending
+from .socket import Socket
+
+LINGER_SECONDS = 10.0  # until the socket of a participant who left is closed
+RETRY_SECONDS = 2.0  # until an eviction that the log did not take is tried again
+EVICTIONS = 16  # at a time
+MIN_PING, MAX_PING = 0.1, 60.0  # seconds
+
+log = structlog.get_logger(__name__)
+
+
+class Ping(Struct):
+    """`interval` in ms."""
+
+    interval: float | None = None
+
+
+class Connect(Struct, rename="camel"):
+    session_id: Annotated[str, Meta(max_length=64)] | None = None
+
+
+class Gateway:
+    """`adopt` once, then `run` in a task group beside whoever calls `dispatch`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        bus: CommandBus,
+        nodes: Nodes,
+        nats_client: Client | None,
+        *,
+        clock: Callable[[], int] = utc_ms,
+        linger: float = LINGER_SECONDS,
+    ) -> None:
+        self._settings = settings
+        self._bus = bus
+        self._ledger = Ledger()
+        self._peers = Peers(settings.sessions.reconnection_grace, linger, self._expired)
+        self._gateways = Gateways(nats_client, self._peers.held, self._peers.taken)
+        self._services = Services(settings, bus, nodes, self._ledger, clock, self._spawn)
+        self._evictions = asyncio.Semaphore(EVICTIONS)
+        self._tasks: asyncio.TaskGroup | None = None
+
+    # Life
+
+    def adopt(self, states: Iterable[State]) -> None:
+        """Take over the participants of all open sessions: their clients may come back."""
+        for state in states:
+            if state.session is None:
+                continue
+            for connection in state.session.connections.values():
+                webrtc = connection.type is ConnectionType.WEBRTC
+                if webrtc and connection.active and connection.rpc_digest:
+                    key = Key(state.session.id, connection.id)
+                    self._peers.adopt(connection.rpc_digest, key)
+
+    async def run(self) -> None:
+        """Serve until cancelled. Sockets are refused before and after."""
+        await self._gateways.start()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                self._peers.start()
+                await asyncio.Event().wait()
+        finally:
+            self._tasks = None
+            self._peers.stop()
+            await self._gateways.stop()
+
+    @property
+    def open(self) -> bool:
+        return self._tasks is not None
+
+    @property
+    def ping_interval(self) -> float:
+        """In seconds, until the client tells its own."""
+        return self._settings.sessions.ping_interval
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        if self._tasks is None:
+            work.close()
+        else:
+            self._tasks.create_task(self._guarded(work))
+
+    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception:
+            log.exception("background_task_failed")
+
+    # Requests
+
+    def receive(self, socket: Socket, text: str) -> None:
+        try:
+            request = rpc.parse(text)
+        except rpc.Malformed as error:
+            socket.send(rpc.error(error.id, error.code, str(error)))
+            return
+        try:
+            if request.method == "ping":
+                self._ping(socket, request)
+            elif request.method == "connect":
+                self._connect(socket, request)
+            elif request.method == "closeSession":
+                self._close_session(socket, request)
+            elif request.method in METHODS:
+                self._queue(socket, request)
+            else:
+                raise RpcError(Code.METHOD_NOT_FOUND, "Unknown method")
+        except RpcError as error:
+            socket.send(rpc.error(request.id, error.code, error.message))
+        except (msgspec.MsgspecError, RecursionError) as error:
+            text = f"Invalid params: {error}"
+            socket.send(rpc.error(request.id, rpc.INVALID_PARAMS, text))
+
+    def _ping(self, socket: Socket, request: rpc.Request) -> None:
+        interval = msgspec.json.decode(request.params, type=Ping).interval
+        socket.ping(None if interval is None else min(max(interval / 1000, MIN_PING), MAX_PING))
+        socket.send(rpc.response(request.id, {"value": "pong"}))
+
+    def _connect(self, socket: Socket, request: rpc.Request) -> None:
+        rpc_id = msgspec.json.decode(request.params, type=Connect).session_id
+        if rpc_id is None:
+            peer = socket.peer or self._peers.create(socket)
+            socket.send(rpc.response(request.id, {"value": "OK", "sessionId": peer.rpc_id}))
+            return
+        found = self._peers.find(rpc_id)
+        foreign = socket.peer is not None and socket.peer is not found
+        if found is None or (foreign and socket.peer is not None and socket.peer.key is not None):
+            raise RpcError(Code.RECONNECTION, "reconnection error")
+        result = {"value": "reconnection successful", "sessionId": found.rpc_id}
+        if socket.peer is found:
+            socket.send(rpc.response(request.id, result))
+            return
+        if socket.peer is not None:
+            self._peers.drop(socket.peer)
+        self._peers.attach(found, socket, rpc.response(request.id, result))
+        if found.key is not None and not found.left:
+            self._spawn(self._gateways.announce(found.key))
+
+    def _close_session(self, socket: Socket, request: rpc.Request) -> None:
+        peer = socket.peer
+        result: Result = {"value": "bye"}
+        if peer is None:
+            socket.send(rpc.response(request.id, result))
+            return
+        socket.send(rpc.response(request.id, {**result, "sessionId": peer.rpc_id}))
+        if peer.key is None:
+            self._peers.drop(peer)
+            peer.socket = socket.peer = None
+        elif not peer.left:
+            peer.lost = True
+            actor = Actor(ActorKind.CONNECTION, peer.key.connection_id)
+            self._spawn(self._leave(peer, peer.key, Reason.DISCONNECT, actor))
+
+    def _queue(self, socket: Socket, request: rpc.Request) -> None:
+        peer = socket.peer or self._peers.create(socket)
+        if len(peer.requests) >= MAX_REQUESTS:
+            socket.close(1008, "Too many requests at once")
+            return
+        peer.requests.append(Pending(socket, request))
+        if not peer.working:
+            peer.working = True
+            self._spawn(self._work(peer))
+
+    async def _work(self, peer: Peer) -> None:
+        """The requests of one client, one after the other."""
+        try:
+            while peer.requests:
+                pending = peer.requests.popleft()
+                await self._handle(Call(self._services, peer, pending.socket, pending.request))
+        finally:
+            peer.working = False
+            if peer.socket is None and peer.key is None:
+                self._peers.drop(peer)
+
+    async def _handle(self, call: Call) -> None:
+        method = METHODS[call.request.method]
+        try:
+            if method.joined:
+                if call.peer.key is None:
+                    raise RpcError(Code.TRANSPORT, "No session has been joined")
+                if call.peer.left:
+                    text = "The participant is no longer in the session"
+                    raise RpcError(Code.USER_NOT_FOUND, text)
+            params = msgspec.json.decode(call.request.params, type=method.params)
+            async with asyncio.timeout(REQUEST_SECONDS):
+                result = await method.run(call, params)
+        except Exception as error:
+            refusal = from_exception(error)
+            if refusal is None:
+                log.exception("request_failed", method=call.request.method)
+                refusal = RpcError(Code.GENERIC, "Unexpected error")
+            call.refuse(refusal)
+        else:
+            if result is not None:
+                call.answer(result)
+
+    # Commits
+
+    def dispatch(self, steps: list[Step]) -> None:
+        """Tell the clients what follows from these commits. Never waits, never raises."""
+        for step in steps:
+            waiting = self._ledger.waiting.pop(step.recorded.commit.id, None)
+            try:
+                self._tell(step, waiting)
+            except Exception:
+                log.exception("dispatch_failed", sequence=step.recorded.sequence)
+                if waiting is not None:
+                    waiting.call.refuse(RpcError(Code.GENERIC, "Unexpected error"))
+            if waiting is not None and not waiting.done.done():
+                waiting.done.set_result(None)
+
+    def _tell(self, step: Step, waiting: Waiting | None) -> None:
+        commit = step.recorded.commit
+        undo = self._ledger.uncertain.pop(commit.id, None)
+        for event in commit.events:
+            if isinstance(event, ParticipantJoined):
+                key = Key(step.session_id, event.connection_id)
+                self._peers.joined(event.rpc_digest, key)
+        roles = self._settings.recording.notified_roles
+        found = notices(step.before, commit.command, commit.events, step.after, roles)
+        self._deliver(step.session_id, found.before_response)
+        if waiting is not None:
+            if waiting.joins is not None:
+                self._peers.bind(waiting.call.peer, waiting.joins)
+            waiting.call.answer(waiting.result(step.after))
+        self._deliver(step.session_id, found.after_response)
+        for event in commit.events:
+            if isinstance(event, ParticipantLeft):
+                self._left(step, event)
+        if undo is not None:
+            self._spawn(self._undo(undo.session_id, undo.command))
+
+    def _deliver(self, session_id: str, found: list[Notice]) -> None:
+        texts: dict[int, str] = {}  # one text for all who get the same params
+        for notice in found:
+            text = texts.get(id(notice.params))
+            if text is None:
+                text = texts[id(notice.params)] = rpc.notification(notice.method, notice.params)
+            self._peers.deliver(Key(session_id, notice.to), text)
+
+    def _left(self, step: Step, event: ParticipantLeft) -> None:
+        before = step.before.session
+        connection = before.connections.get(event.connection_id) if before else None
+        self._peers.left(
+            connection.rpc_digest if connection else None,
+            Key(step.session_id, event.connection_id),
+            returns=event.reason is not Reason.NETWORK_DISCONNECT,
+        )
+
+    async def _undo(self, session_id: str, command: Any) -> None:
+        try:
+            actor = Actor(ActorKind.SERVICE, "gateway")
+            await self._bus.execute(session_id, command, actor=actor)
+        except ConferenceError:
+            pass
+
+    # Clients that stay away
+
+    def _expired(self, peer: Peer) -> None:
+        self._spawn(self._evict(peer))
+
+    async def _evict(self, peer: Peer) -> None:
+        key = peer.key
+        if key is None:
+            return
+        async with self._evictions:
+            if await self._gateways.holds(key):
+                self._peers.drop(peer)
+                return
+            if peer.socket is None and self._peers.holds(peer):
+                actor = Actor(ActorKind.TIMER, "reconnection_grace")
+                await self._leave(peer, key, Reason.NETWORK_DISCONNECT, actor)
+
+    async def _leave(self, peer: Peer, key: Key, reason: Reason, actor: Actor) -> None:
+        was_lost, peer.lost = peer.lost, True
+        try:
+            command = LeaveSession(key.connection_id, reason)
+            await self._bus.execute(key.session_id, command, actor=actor)
+        except ConferenceError:
+            self._peers.drop(peer)
+        except Exception as error:
+            log.warning("eviction_delayed", session=key.session_id, error=str(error))
+            peer.lost = was_lost
+            self._peers.retry(peer, RETRY_SECONDS)

@@ -1,0 +1,55 @@
+"""The methods a client may call, one file a group; this is the table.
+
+`ping`, `connect` and `closeSession` are not here: the gateway answers them out of turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
+
+from msgspec import Struct
+
+from services.api.signaling.call import Call, Result
+
+from . import filters, messages, publish, room, subscribe
+
+
+class Method(NamedTuple):
+    """`run` returns the result, or `None` if the response went out with a commit. `joined`: only
+    for participants."""
+
+    params: type[Struct]
+    run: Callable[[Call, Any], Awaitable[Result | None]]
+    joined: bool = True
+
+
+METHODS: dict[str, Method] = {
+    "joinRoom": Method(room.JoinRoom, room.join_room, joined=False),
+    "leaveRoom": Method(room.NoParams, room.leave_room),
+    "forceDisconnect": Method(room.ForceDisconnect, room.force_disconnect),
+    "publishVideo": Method(publish.PublishVideo, publish.publish_video),
+    "unpublishVideo": Method(room.NoParams, publish.unpublish_video),
+    "streamPropertyChanged": Method(publish.StreamPropertyChanged, publish.stream_property_changed),
+    "forceUnpublish": Method(publish.ForceUnpublish, publish.force_unpublish),
+    "prepareReceiveVideoFrom": Method(
+        subscribe.PrepareReceiveVideoFrom, subscribe.prepare_receive_video_from
+    ),
+    "receiveVideoFrom": Method(subscribe.ReceiveVideoFrom, subscribe.receive_video_from),
+    "unsubscribeFromVideo": Method(
+        subscribe.UnsubscribeFromVideo, subscribe.unsubscribe_from_video
+    ),
+    "onIceCandidate": Method(subscribe.OnIceCandidate, subscribe.on_ice_candidate),
+    "reconnectStream": Method(subscribe.ReconnectStream, subscribe.reconnect_stream),
+    "sendMessage": Method(messages.SendMessage, messages.send_message),
+    "echo": Method(room.NoParams, messages.echo),
+    "videoData": Method(messages.VideoData, messages.video_data),
+    "sessionStatus": Method(messages.SessionStatus, messages.session_status, joined=False),
+    "subscribeToSpeechToText": Method(messages.SpeechToText, messages.speech_to_text),
+    "unsubscribeFromSpeechToText": Method(messages.SpeechToText, messages.speech_to_text),
+    "applyFilter": Method(filters.ApplyFilter, filters.apply_filter),
+    "removeFilter": Method(filters.OtherFilterCall, filters.other_filter_call),
+    "execFilterMethod": Method(filters.OtherFilterCall, filters.other_filter_call),
+    "addFilterEventListener": Method(filters.OtherFilterCall, filters.other_filter_call),
+    "removeFilterEventListener": Method(filters.OtherFilterCall, filters.other_filter_call),
+}

@@ -1,0 +1,144 @@
+"""Coming, leaving, and sending others away (`signaling.md` 3.1, 3.2, 3.12)."""
+
+from __future__ import annotations
+
+import hmac
+from typing import Annotated, Any
+from urllib.parse import parse_qs
+
+from msgspec import Meta, Struct
+
+from services.api.nodes import Nodes
+from services.api.signaling.call import Call, Result
+from services.api.signaling.errors import Code, RpcError
+from services.api.signaling.ice import ice_fields
+from services.api.signaling.peers import Key
+from services.conference.commands import JoinSession, LeaveSession, RemoveConnection
+from services.conference.model import Reason, RecordingStatus, Role
+from services.conference.notices import existing_participants
+from services.conference.state import Connection, MediaNode, Session, State
+from services.settings import VERSION, Settings
+
+UNKNOWN = "unknown"
+
+
+class JoinRoom(Struct, rename="camel"):
+    token: Annotated[str, Meta(max_length=4096)]
+    session: Annotated[str, Meta(max_length=512)]
+    platform: Annotated[str, Meta(max_length=1024)] = UNKNOWN
+    metadata: str = ""
+    secret: str = ""
+
+
+class NoParams(Struct):
+    pass
+
+
+class ForceDisconnect(Struct, rename="camel"):
+    connection_id: str
+
+
+async def join_room(call: Call, params: JoinRoom) -> Result | None:
+    if call.peer.key is not None:
+        raise RpcError(Code.EXISTING_USER_IN_ROOM, "This client has already joined a session")
+    state = await call.services.bus.load(params.session)
+    session = state.session
+    if session is None:
+        raise RpcError(Code.ROOM_NOT_FOUND, f"Session {params.session} not found")
+    secret = call.settings.access.secret
+    if params.secret and hmac.compare_digest(params.secret.encode(), secret.encode()):
+        raise RpcError(Code.TOKEN_CANNOT_BE_CREATED, "Joining with the secret is not supported")
+    token = bare_token(params.token, session.id)
+    pending = pending_connection(session, token)
+    node = media_node(session, call.services.nodes)
+    command = JoinSession(
+        token=token,
+        platform=params.platform or UNKNOWN,
+        client_data=params.metadata,
+        rpc_digest=call.peer.digest,
+        media_node_id=node.id,
+        media_instance=node.instance,
+        ip=call.socket.address,
+    )
+    return await call.commit(
+        command,
+        lambda after: join_result(call, after, pending.id),
+        undo=LeaveSession(pending.id, Reason.NETWORK_DISCONNECT),
+        joins=Key(session.id, pending.id),
+    )
+
+
+def bare_token(text: str, session_id: str) -> str:
+    """The `tok_…` of a token as REST gave it out, or of one whose host or port was rewritten."""
+    if "?" not in text:
+        return text
+    query = parse_qs(text.split("?")[1])
+    if query.get("sessionId", [session_id]) != [session_id]:
+        raise RpcError(Code.USER_UNAUTHORIZED, "The token is of another session")
+    return query.get("token", [""])[0]
+
+
+def pending_connection(session: Session, token: str) -> Connection:
+    for connection in session.connections.values():
+        if not connection.active and connection.token and connection.token == token:
+            return connection
+    raise RpcError(Code.USER_UNAUTHORIZED, "The token is not valid, or it has been used")
+
+
+def media_node(session: Session, nodes: Nodes) -> MediaNode:
+    """The session's node, which must be alive, or the one to take for its first participant."""
+    if session.media_node is not None:
+        if nodes.get(session.media_node.id) is None:
+            raise RpcError(Code.ROOM_CANNOT_BE_CREATED, "The session's media node is down")
+        return session.media_node
+    wanted = session.properties.media_node
+    node = (nodes.get(wanted) if wanted else None) or nodes.choose()
+    if node is None:
+        raise RpcError(Code.ROOM_CANNOT_BE_CREATED, "No media node is available")
+    return MediaNode(node.node_id, node.instance)
+
+
+def join_result(call: Call, after: State, connection_id: str) -> Result:
+    session = after.session
+    assert session is not None, "a commit that joins a session leaves it open"  # noqa: S101
+    connection = session.connections[connection_id]
+    settings = call.settings
+    result: dict[str, Any] = {
+        "id": connection.id,
+        "finalUserId": call.peer.digest[:16].upper(),
+        "createdAt": connection.active_at,
+        "metadata": metadata(connection),
+        "value": existing_participants(session, connection.id),
+        "session": session.id,
+        "version": VERSION,
+        "mediaServer": settings.streams.media_server,
+        "videoSimulcast": False,
+        "record": connection.record,
+        "role": connection.role.value,
+    }
+    result |= ice_fields(settings, connection.custom_ice_servers, call.services.clock())
+    return result | recording_fields(after, connection.role, settings)
+
+
+def recording_fields(state: State, role: Role, settings: Settings) -> dict[str, str]:
+    """A recording that is still starting is told by `recordingStarted` later."""
+    recording = state.active_recording
+    if recording is None or recording.status is not RecordingStatus.STARTED:
+        return {}
+    if role not in settings.recording.notified_roles:
+        return {}
+    return {"recordingId": recording.id, "recordingName": recording.name}
+
+
+async def leave_room(call: Call, _: NoParams) -> Result | None:
+    caller = await call.caller()
+    return await call.commit(LeaveSession(caller.connection.id))
+
+
+async def force_disconnect(call: Call, params: ForceDisconnect) -> Result | None:
+    caller = await call.caller()
+    caller.require(Role.MODERATOR)
+    target = caller.session.connections.get(params.connection_id)
+    if target is None or not target.active:
+        raise RpcError(Code.USER_NOT_FOUND, f"Connection {params.connection_id} not found")
+    return await call.commit(RemoveConnection(target.id, requested_by=caller.connection.id))
