@@ -71,8 +71,9 @@ class DirectReader:
         )
 
     async def close(self) -> None:
-        if self._subscription is not None and not self._client.is_closed:
-            await self._subscription.unsubscribe()
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None and not self._client.is_closed:
+            await subscription.unsubscribe()
 
     async def get(self, sequence: int) -> Stored | None:
         found, _ = await self._ask({"seq": sequence}, single=True)

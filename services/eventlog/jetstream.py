@@ -123,7 +123,6 @@ class JetStreamLog:
             payload,
             headers={
                 "Nats-Msg-Id": f"{commit.session_id}/{commit.id}",
-                "Nats-Expected-Stream": self._stream,
                 "Nats-Expected-Last-Subject-Sequence": str(expected),
                 DIGEST_HEADER: sealed,
             },
@@ -133,6 +132,8 @@ class JetStreamLog:
                 raise Conflict(f"{commit.session_id} has another last commit than {expected}.")
             reason = f"The log refuses commits: {refusal.get('description')}."
             raise (LogFull if refusal.get("err_code") in NO_ROOM else LogUnavailable)(reason)
+        if answer.get("stream") != self._stream:
+            raise LogMisconfigured(f"Commits go to the stream {answer.get('stream')!r}.")
         sequence: int = answer["seq"]
         if answer.get("duplicate"):
             first = await self.get(sequence)
@@ -217,8 +218,8 @@ class JetStreamLog:
                     position, mark = opened[-1].sequence, opened[-1].digest
                     yield opened
             except (ReaderLost, LogUnavailable, NatsError) as error:
-                if self._client.is_closed:
-                    raise LogUnavailable("The connection to the log is closed.") from error
+                if self._closed or self._client.is_closed:
+                    raise LogUnavailable("The log is closed.") from error
                 failures += 1
                 if failures == 1:
                     _logger.info("reading of the log interrupted", at=position, why=str(error))

@@ -121,16 +121,22 @@ def open_stored(stored: Stored) -> Recorded:
 def seal(commit: Commit, payload: bytes, *, limit: int = MAX_COMMIT) -> str:
     """The digest of an encoded commit about to be stored.
 
-    Raises `CommitRefused` if a reader could not take it: one such commit would stop them all.
+    Raises `CommitRefused` if readers could not take it, or would take it for something else: one
+    such commit would stop them all, or make a replay differ from what was decided.
     """
     if len(payload) > limit:
         raise CommitRefused(
             f"The commit of {commit.session_id} has {len(payload)} bytes, the log takes {limit}."
         )
     try:
-        decode(payload)
+        same = decode(payload) == commit
     except msgspec.DecodeError as error:
         raise CommitRefused(
             f"The commit of {commit.session_id} could not be read back: {error}"
         ) from error
+    if not same:
+        raise CommitRefused(
+            f"The commit of {commit.session_id} would be read back as another: some value has "
+            "not its declared type."
+        )
     return digest(payload)

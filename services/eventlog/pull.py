@@ -139,8 +139,8 @@ class PullReader:
 
     def _sort(self, arrived: list[Msg]) -> list[Stored]:
         self._alive()
-        messages = []
-        for message in arrived:
+        messages: list[Stored] = []
+        for index, message in enumerate(arrived):
             headers: dict[str, str] = message.headers or {}
             if not message.reply:
                 self._on_status(headers)
@@ -149,6 +149,9 @@ class PullReader:
             if delivery != self._delivered + 1:
                 raise ReaderLost("a delivery was lost")
             if sequence != self._next:
+                if messages:  # first what is good
+                    self._arrived[:0] = arrived[index:]
+                    return messages
                 raise LogDamaged(f"The log lacks the commits from {self._next} to {sequence - 1}.")
             self._delivered = delivery
             self._next += 1
