@@ -1,11 +1,13 @@
 """Every setting, read once at the start and passed in: one frozen struct a concern.
 
-The contract's properties keep their names (`config.md`); ours begin with `TERTULIA_`. A wrong
-value stops the start with all errors listed together.
+The contract's properties keep their names (`config.md`); ours begin with `TERTULIA_`. `load.py`
+makes these structs from the tables of properties (`community.py`, `pro.py`, `enterprise.py`,
+`deployment.py`, `own.py`); a wrong value stops the start with all errors listed together.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from msgspec import Struct
@@ -68,6 +70,7 @@ class Recording(Struct, frozen=True):
     public_access: bool = False
     notification: str = "publisher_moderator"
     autostop_timeout: int = 120  # seconds
+    custom_layout: Path = Path("data/custom-layout")
 
     @property
     def notified_roles(self) -> frozenset[Role]:
@@ -99,6 +102,7 @@ class Ice(Struct, frozen=True):
     turn_port: int = 3478
     turn_secret: str = ""  # COTURN_SHARED_SECRET_KEY, empty = OPENVIDU_SECRET
     servers: tuple[IceServer, ...] = ()  # OPENVIDU_WEBRTC_ICE_SERVERS
+    static_auth_secrets: tuple[tuple[str, str], ...] = ()  # their URLs that need fresh credentials
     turn_enabled: bool = False  # TERTULIA_TURN: is there a TURN server at all
 
 
@@ -131,3 +135,7 @@ class Settings(Struct, frozen=True):
     media: Media = Media()
     storage: Storage = Storage()
     log_level: str = "INFO"  # TERTULIA_LOG_LEVEL
+    log_format: str = "console"  # TERTULIA_LOG_FORMAT: console or json
+    properties: Mapping[str, object] = {}  # by name, JSON-able, as `GET /config` shows them
+    secrets: frozenset[str] = frozenset()  # values that no log may show
+    warnings: tuple[str, ...] = ()  # to be logged once at the start

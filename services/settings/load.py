@@ -1,0 +1,154 @@
+"""From texts to `Settings`: `.env` over environment over default, all errors together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from . import Settings, dotenv
+from .checks import check
+from .ice_servers import hidden_values, static_auth_secrets
+from .kinds import parse
+from .property import Property
+from .table import MEDIA_SERVER_PREFIX, PROPERTIES
+
+MASK = "********"
+
+MASKED_LENGTH = 6  # characters; masking shorter secrets would make logs unreadable
+
+_OURS = ("OPENVIDU_", "TERTULIA_")
+
+
+class Problem(NamedTuple):
+    """`value` is what the user may see of it. Without a `name` it is about the `.env` file."""
+
+    name: str
+    value: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.name}={self.value}: {self.message}" if self.name else self.message
+
+
+class SettingsError(Exception):
+    """The settings are wrong; nothing may start. `str()` lists all problems, one a line."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = list(problems)
+        lines = "\n".join(f"  {problem}" for problem in self.problems)
+        super().__init__(f"The settings are wrong, so nothing is started:\n{lines}")
+
+
+def from_environment(environ: Mapping[str, str]) -> Settings:
+    """The settings of a process: its environment and the `.env` file that `DOTENV_PATH` names."""
+    found = dotenv.read(dotenv.locate(environ.get("DOTENV_PATH", ".")))
+    bad_lines = [Problem("", "", line) for line in found.bad_lines]
+    return load(environ, found.values, problems=bad_lines)
+
+
+def load(
+    environ: Mapping[str, str],
+    dotenv: Mapping[str, str] | None = None,
+    *,
+    problems: Iterable[Problem] = (),
+) -> Settings:
+    """Raises `SettingsError` with `problems` and all that is found here."""
+    file = dotenv or {}
+    given = _texts(environ) | _texts(file)
+    found = list(problems)
+    values: dict[str, Any] = {
+        name: text for name, text in given.items() if name.startswith(MEDIA_SERVER_PREFIX)
+    }
+    for item in PROPERTIES.values():
+        if item.name in given:
+            _read(item, given[item.name], values, found)
+        elif isinstance(item.default, str):
+            values[item.name] = parse(item.kind, item.default)
+    for item in PROPERTIES.values():
+        if item.name not in given and not isinstance(item.default, str):
+            try:
+                text = item.default(values)
+            except KeyError:
+                continue  # follows from one that is wrong
+            _read(item, text, values, found)
+    found += [
+        Problem(name, _shown(PROPERTIES[name], given.get(name, values[name])), message)
+        for name, message in check(values)
+    ]
+    if found:
+        raise SettingsError(found)
+    return _settings(values, _warnings(file, given, values))
+
+
+def _texts(source: Mapping[str, str]) -> dict[str, str]:
+    """What of a source is for us, under its first name."""
+    aliases = {item.alias: item.name for item in PROPERTIES.values() if item.alias}
+    return {
+        aliases.get(name, name): text
+        for name, text in source.items()
+        if name in PROPERTIES or name in aliases or name.startswith(MEDIA_SERVER_PREFIX)
+    }
+
+
+def _read(item: Property, text: str, values: dict[str, Any], problems: list[Problem]) -> None:
+    try:
+        values[item.name] = parse(item.kind, text)
+    except ValueError as error:
+        problems.append(Problem(item.name, _shown(item, text), str(error)))
+
+
+def _shown(item: Property, value: object) -> str:
+    if item.secret and value:
+        return MASK
+    text = str(value)
+    text = text if len(text) <= 200 else text[:199] + "…"
+    return text if text.isprintable() else repr(text)
+
+
+def _warnings(
+    file: Mapping[str, str], given: Mapping[str, str], values: Mapping[str, Any]
+) -> tuple[str, ...]:
+    warnings = []
+    known = _texts(file)
+    if unknown := sorted(name for name in file if name.startswith(_OURS) and name not in known):
+        warnings.append(f"unknown settings in the .env file are ignored: {', '.join(unknown)}")
+    without_effect = [
+        item.name
+        for item in PROPERTIES.values()
+        if item.inert and item.name in given and given[item.name] != item.default
+    ]
+    if without_effect:
+        warnings.append(f"settings without effect in this version: {', '.join(without_effect)}")
+    return tuple(warnings)
+
+
+def _settings(values: Mapping[str, Any], warnings: tuple[str, ...]) -> Settings:
+    fields: dict[str, dict[str, Any]] = {}
+    for item in PROPERTIES.values():
+        if item.lands:
+            concern, _, field = item.lands.rpartition(".")
+            fields.setdefault(concern, {})[field] = item.to(values[item.name])
+    fields["ice"]["static_auth_secrets"] = static_auth_secrets(
+        values["OPENVIDU_WEBRTC_ICE_SERVERS"]
+    )
+    defaults = Settings()
+    return Settings(
+        **{
+            concern: type(getattr(defaults, concern))(**own)
+            for concern, own in fields.items()
+            if concern
+        },
+        **fields[""],
+        properties=dict(values),
+        secrets=_secrets(values),
+        warnings=warnings,
+    )
+
+
+def _secrets(values: Mapping[str, Any]) -> frozenset[str]:
+    found = hidden_values(values["OPENVIDU_WEBRTC_ICE_SERVERS"])
+    for item in PROPERTIES.values():
+        value = values[item.name]
+        if item.secret and value != parse(item.kind, str(item.default)):
+            found.update(value if isinstance(value, list) else [str(value)])
+    return frozenset(secret for secret in found if len(secret) >= MASKED_LENGTH)

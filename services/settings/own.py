@@ -1,0 +1,141 @@
+"""Settings that Tertulia adds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .kinds import (
+    BOOL,
+    FILE_OPTIONAL,
+    HOST,
+    IP_OPTIONAL,
+    SECONDS,
+    SECRET,
+    TEXT,
+    TEXT_REQUIRED,
+    UDP_PORT,
+    enum,
+    optional,
+)
+from .property import Property, Values, when_on_loopback
+
+
+def _file(value: str) -> Path | None:
+    return Path(value) if value else None
+
+
+def _public_ip(values: Values) -> str:
+    pairs: list[str] = values["MEDIA_NODES_PUBLIC_IPS"]
+    public = {private: ip for private, _, ip in (pair.partition(":") for pair in pairs)}
+    return public.get(values["TERTULIA_MEDIA_HOST"], "")
+
+
+def _last_port(values: Values) -> str:
+    first: int = values["TERTULIA_MEDIA_PORT"]
+    given: str | None = values.get("KMS_DOCKER_ENV_KMS_MAX_PORT")
+    return given or str(min(first + 99, 65535) if first else 0)
+
+
+OWN = (
+    Property(
+        "TERTULIA_DATA_DIR", TEXT_REQUIRED, "data",
+        "Folder of everything that is kept: the event log, the database, recordings, CDR.",
+        "storage.data_dir", Path,
+    ),
+    Property(
+        "TERTULIA_HOST", HOST, "127.0.0.1",
+        "Address on which the API listens. Anything but loopback needs an OPENVIDU_SECRET of "
+        "your own.",
+        "access.listen_host",
+    ),
+    Property(
+        "TERTULIA_TLS_CERTIFICATE", FILE_OPTIONAL, "",
+        "PEM file with the certificate chain, when FORCE_PLAIN_HTTP is false. Empty: a "
+        "self-signed one is made.",
+        "access.tls_certificate", _file,
+    ),
+    Property(
+        "TERTULIA_TLS_KEY", FILE_OPTIONAL, "",
+        "PEM file with the private key of that certificate.",
+        "access.tls_key", _file,
+    ),
+    Property(
+        "TERTULIA_DEMO", BOOL, when_on_loopback,
+        "The page at / may make sessions and tokens for whoever opens it. Default: true while "
+        "TERTULIA_HOST is loopback.",
+        "access.demo",
+    ),
+    Property(
+        "TERTULIA_MEDIA_HOST", HOST, "127.0.0.1",
+        "Address on which the media node takes the clients' UDP packets. Anything but loopback "
+        "needs an OPENVIDU_SECRET of your own.",
+        "media.host",
+    ),
+    Property(
+        "TERTULIA_MEDIA_PUBLIC_IP", IP_OPTIONAL, _public_ip,
+        "Address told to clients instead, behind NAT. Default: the public address that "
+        "MEDIA_NODES_PUBLIC_IPS gives for TERTULIA_MEDIA_HOST, if any.",
+        "media.public_ip",
+    ),
+    Property(
+        "TERTULIA_MEDIA_PORT", UDP_PORT,
+        lambda values: str(values.get("KMS_DOCKER_ENV_KMS_MIN_PORT", 40000)),
+        "UDP port of the media node for all its clients; 0: any free one. Default: "
+        "KMS_DOCKER_ENV_KMS_MIN_PORT, else 40000.",
+        "media.port",
+    ),
+    Property(
+        "TERTULIA_MEDIA_PORT_MAX", UDP_PORT, _last_port,
+        "The next free port up to this one is taken if that one is in use. Default: "
+        "KMS_DOCKER_ENV_KMS_MAX_PORT, else 99 more than TERTULIA_MEDIA_PORT.",
+        "media.port_max",
+    ),
+    Property(
+        "TERTULIA_NODE_ID", SECRET, "media_local",
+        "Id of the media node; each node of an installation has its own.",
+        "media.node_id",
+    ),
+    Property(
+        "TERTULIA_RECORDER_HOST", HOST, "127.0.0.1",
+        "Address on which the recorder takes media from the media nodes.",
+        "media.recorder_host",
+    ),
+    Property(
+        "TERTULIA_TURN", BOOL, lambda values: str(bool(values["COTURN_IP"])),
+        "A TURN server (coturn) answers at COTURN_IP and COTURN_PORT, so tell clients of it. "
+        "Default: true if COTURN_IP is an address.",
+        "ice.turn_enabled",
+    ),
+    Property(
+        "TERTULIA_RECONNECTION_GRACE", SECONDS, "10",
+        "Seconds in which a client whose connection broke may come back before it has left.",
+        "sessions.reconnection_grace",
+    ),
+    Property(
+        "TERTULIA_NATS_URL", TEXT, "",
+        "NATS server(s) with JetStream, commas between. Empty: one is started in the data folder.",
+        "storage.nats_url",
+    ),
+    Property(
+        "TERTULIA_NATS_TOKEN", optional(SECRET), "",
+        "Token that the NATS server(s) at TERTULIA_NATS_URL want.",
+        "storage.nats_token", secret=True,
+    ),
+    Property(
+        "TERTULIA_DATABASE_URL", TEXT, "",
+        "SQLAlchemy URL of the database for the REST answers. It can be rebuilt from the event "
+        "log at any time. Empty: SQLite in the data folder.",
+        "storage.database_url",
+    ),
+    Property(
+        "TERTULIA_LOG_LEVEL", enum("DEBUG", "INFO", "WARNING", "ERROR"),
+        lambda values: "DEBUG" if values["OV_CE_DEBUG_LEVEL"] == "DEBUG" else "INFO",
+        "Least level of log lines. Default: INFO, or DEBUG if OV_CE_DEBUG_LEVEL is DEBUG.",
+        "log_level",
+    ),
+    Property(
+        "TERTULIA_LOG_FORMAT", enum("console", "json"), "console",
+        "Log lines for people, or one JSON object a line.",
+        "log_format",
+    ),
+)  # fmt: skip

@@ -1,0 +1,16 @@
+"""All settings, in the order in which users read of them."""
+
+from __future__ import annotations
+
+from .community import COMMUNITY
+from .deployment import DEPLOYMENT
+from .enterprise import ENTERPRISE
+from .own import OWN
+from .pro import PRO
+from .property import Property
+
+CONTRACT = COMMUNITY + PRO + ENTERPRISE + DEPLOYMENT
+PROPERTIES: dict[str, Property] = {item.name: item for item in OWN + CONTRACT}
+
+MEDIA_SERVER_PREFIX = "KMS_DOCKER_ENV_"
+"""`KMS_DOCKER_ENV_<NAME>`: any number of texts for the environment of the media server."""
