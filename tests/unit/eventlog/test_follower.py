@@ -1,0 +1,146 @@
+"""Following and replaying the log with states."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+
+import msgspec
+import pytest
+
+from services.conference.commands import CloseSession, CreateConnection, InitializeSession
+from services.conference.model import Reason, SessionProperties
+from services.conference.state import EMPTY
+from services.eventlog.bus import CommandBus
+from services.eventlog.commit import Actor, ActorKind
+from services.eventlog.follower import Folder, follow, replay
+from services.eventlog.log import LogDamaged
+from services.eventlog.memory import MemoryLog
+
+REST = Actor(ActorKind.REST)
+PATIENCE = 30
+
+
+class CountingLog(MemoryLog):
+    reads = 0
+
+    async def read(self, session_id, *, after=0, up_to=None):
+        self.reads += 1
+        async for recorded in MemoryLog.read(self, session_id, after=after, up_to=up_to):
+            yield recorded
+
+
+@pytest.fixture
+def log() -> CountingLog:
+    return CountingLog()
+
+
+@pytest.fixture
+def bus(log) -> CommandBus:
+    return CommandBus(log)
+
+
+async def create(bus, session_id):
+    command = InitializeSession(session_id=session_id, properties=SessionProperties())
+    return await bus.execute(session_id, command, actor=REST)
+
+
+async def connect(bus, session_id, number):
+    command = CreateConnection(connection_id=f"con_{number}", token=f"tok_{number}")
+    return await bus.execute(session_id, command, actor=REST)
+
+
+async def close(bus, session_id):
+    command = CloseSession(reason=Reason.SESSION_CLOSED_BY_SERVER)
+    return await bus.execute(session_id, command, actor=REST)
+
+
+async def three_rooms(bus):
+    """Commits of three sessions in turn, one of them closed and made again."""
+    outcomes = [await create(bus, room) for room in ("ses_A", "ses_B", "ses_C")]
+    for number in range(4):
+        outcomes += [await connect(bus, room, number) for room in ("ses_A", "ses_B", "ses_C")]
+    outcomes += [await close(bus, "ses_B"), await create(bus, "ses_B")]
+    outcomes.append(await connect(bus, "ses_B", 9))
+    return outcomes
+
+
+def as_steps(outcomes):
+    return [(o.recorded, o.before, o.after) for o in outcomes]
+
+
+async def replayed(log, **options):
+    batches = [batch async for batch in replay(log, **options)]
+    assert all(batches)
+    return [(s.recorded, s.before, s.after) for batch in batches for s in batch]
+
+
+@pytest.mark.parametrize("capacity", [1, 2, 1000])
+async def test_a_replay_gives_the_states_that_the_commands_saw(log, bus, capacity):
+    outcomes = await three_rooms(bus)
+    assert await replayed(log, capacity=capacity) == as_steps(outcomes)
+
+
+@pytest.mark.parametrize("capacity", [1, 1000])
+async def test_a_replay_may_begin_and_end_anywhere(log, bus, capacity):
+    outcomes = await three_rooms(bus)
+    for after in range(len(outcomes) + 1):
+        assert await replayed(log, after=after, capacity=capacity) == as_steps(outcomes)[after:]
+    assert await replayed(log, after=5, up_to=7) == as_steps(outcomes)[5:7]
+
+
+async def test_following_catches_up_and_goes_on(log, bus):
+    outcomes = await three_rooms(bus)
+    seen = []
+    async with asyncio.timeout(PATIENCE), aclosing(follow(log, after=4)) as batches:
+        async for batch in batches:
+            seen += batch
+            if len(outcomes) < 25:
+                outcomes.append(await connect(bus, "ses_C", len(outcomes) + 100))
+            if len(seen) == len(outcomes) - 4 == 21:
+                break
+    assert [(s.recorded, s.before, s.after) for s in seen] == as_steps(outcomes)[4:]
+    assert {step.session_id for step in seen} == {"ses_A", "ses_B", "ses_C"}
+
+
+async def test_a_replay_from_the_beginning_reads_no_session(log, bus):
+    await three_rooms(bus)
+    log.reads = 0
+    await replayed(log)
+    assert log.reads == 0
+
+
+async def test_a_session_that_left_nothing_is_forgotten_first(log, bus):
+    outcomes = [
+        await create(bus, "ses_A"),
+        await create(bus, "ses_B"),
+        await close(bus, "ses_B"),
+        await create(bus, "ses_C"),
+        await connect(bus, "ses_A", 1),
+        await create(bus, "ses_B"),
+    ]
+    assert outcomes[2].after == EMPTY
+    folder = Folder(log, capacity=2)
+    log.reads = 0
+    steps = [await folder.fold(outcome.recorded) for outcome in outcomes[:5]]
+    assert log.reads == 0
+    steps.append(await folder.fold(outcomes[5].recorded))
+    assert log.reads == 1
+    assert [(step.recorded, step.before, step.after) for step in steps] == as_steps(outcomes)
+
+
+@pytest.mark.parametrize("change", [{"version": 9}, {"version": 2}, {"previous": "0" * 64}])
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_broken_chain_stops_the_follower_at_the_broken_commit(log, bus, change, known):
+    await create(bus, "ses_A")
+    last = await connect(bus, "ses_A", 1)
+    commit = msgspec.structs.replace(
+        last.recorded.commit, id="forged", version=3, previous=last.recorded.digest
+    )
+    forged = await log.append(
+        msgspec.structs.replace(commit, **change), expected=last.recorded.sequence
+    )
+    with pytest.raises(LogDamaged, match=f"sequence {forged.sequence} "):
+        await replayed(log, after=0 if known else 2)
+    with pytest.raises(LogDamaged, match=f"sequence {forged.sequence} "):
+        await CommandBus(log).load("ses_A")
