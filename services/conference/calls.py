@@ -18,6 +18,7 @@ class FailureCode(StrEnum):
     CODEC_MISSING = "codecMissing"
     ENDPOINT_CLOSED = "endpointClosed"
     OVERLOADED = "overloaded"
+    REQUEST_INVALID = "requestInvalid"  # the payload is no such call
 
 
 class CallValue(Value, tag_field="call", frozen=True):

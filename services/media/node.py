@@ -326,12 +326,7 @@ class Node:
         return subscription
 
     def _discard(self, call: Discard) -> Done:
-        publication = self.publications.get(call.stream_id)
-        if publication is not None:
-            if publication.connection_id == call.connection_id:
-                self.end_publication(publication, "discarded")
-            elif subscription := publication.subscriptions.get(call.connection_id):
-                self.end_subscription(publication, subscription, "discarded")
+        self.end(call.connection_id, call.stream_id, "discarded")
         return Done()
 
     def _tap(self, call: Tap) -> Tapped:
@@ -359,6 +354,21 @@ class Node:
         return publication
 
     # Ends
+
+    def end(self, connection_id: str, stream_id: str, reason: str) -> None:
+        """End the connection's publication of the stream, or else its subscription to it."""
+        publication = self.publications.get(stream_id)
+        if publication is None:
+            return
+        if publication.connection_id == connection_id:
+            self.end_publication(publication, reason)
+        elif subscription := publication.subscriptions.get(connection_id):
+            self.end_subscription(publication, subscription, reason)
+
+    def end_connection(self, connection_id: str, reason: str) -> None:
+        """End all media of a connection."""
+        for publication in tuple(self.publications.values()):
+            self.end(connection_id, publication.stream_id, reason)
 
     def end_publication(self, publication: Publication, reason: str) -> None:
         if self.publications.get(publication.stream_id) is publication:

@@ -40,6 +40,7 @@ class Port:
             self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2,  # Linux doubles
             self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) // 2,
         )
+        self.wanted_buffer = BUFFER
         self.counters: Counter[str] = Counter()
         self.forwarded = 0
         self._endpoints: dict[Address, Endpoint] = {}

@@ -167,6 +167,7 @@ class Publication:
 
     def ready(self, now: float) -> None:
         log.debug("publisher connected", stream=self.stream_id)
+        self._report([], now)  # its encoder starts with the bit rate it hears first
         if self._consumed:
             self.want_key_frame(now)
 
@@ -286,14 +287,18 @@ class Publication:
         if self.leg is None:
             return
         sources = [t.source for t in self.tracks.values() if t.source and t.source.packets]
-        if not sources:
-            return
+        if sources:
+            self._report(sources, now)
+
+    def _report(self, sources: list[Source], now: float) -> None:
         compound = rtcp.write_report([source.report(now) for source in sources])
         video = self.tracks.get("video")
         if video is not None and "goog-remb" in video.format.feedback:
             limit = self.limit * 1000 if self.limit else UNLIMITED
-            compound += rtcp.write_remb(limit, [source.ssrc for source in sources])
-        self.leg.send_rtcp(compound)
+            known = [t.source.ssrc for t in self.tracks.values() if t.source and t.source.ssrc]
+            compound += rtcp.write_remb(limit, known)
+        if self.leg is not None:
+            self.leg.send_rtcp(compound)
 
     # Taps and end
 

@@ -1,0 +1,170 @@
+"""The media process on the message bus: calls, heartbeats, and the log it follows."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+from time import monotonic, process_time, time
+from uuid import uuid4
+
+import msgspec
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+
+from services.conference.calls import (
+    AcceptAnswer,
+    Call,
+    Discard,
+    Failure,
+    FailureCode,
+    Heartbeat,
+    PrepareOffer,
+    Publish,
+    Reply,
+    Republish,
+    Subscribe,
+    Tap,
+    Untap,
+    call_subject,
+    heartbeat_subject,
+)
+from services.eventlog.jetstream import JetStreamLog, connect
+from services.eventlog.log import EventLog
+from services.settings import Media, Settings
+
+from .codecless import loaded_codecs
+from .following import apply
+from .node import Node
+
+CALLS: tuple[type[Call], ...] = (
+    Publish,
+    Republish,
+    PrepareOffer,
+    AcceptAnswer,
+    Subscribe,
+    Discard,
+    Tap,
+    Untap,
+)
+PENDING_CALLS = 1024  # of each kind
+HEARTBEAT = 1.0  # seconds
+log = structlog.get_logger(__name__)
+_encoder = msgspec.json.Encoder()
+
+
+async def main(settings: Settings) -> None:
+    client = await connect(
+        settings.storage.nats_url,
+        token=settings.storage.nats_token,
+        name=f"media {settings.media.node_id}",
+    )
+    try:
+        event_log = await JetStreamLog.open(client)
+        await Service(settings.media, client, event_log).run()
+    finally:
+        await client.close()
+
+
+class Service:
+    def __init__(self, settings: Media, client: Client, event_log: EventLog) -> None:
+        """Binds the UDP port. Raises `OSError` if none of the range is free."""
+        ports = range(settings.port, max(settings.port, settings.port_max) + 1)
+        self.node = Node(settings.host, ports if settings.port else range(1), settings.public_ip)
+        self.instance = uuid4().hex
+        self._settings = settings
+        self._client = client
+        self._log = event_log
+        self._started_at = int(time() * 1000)
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGUSR1, self.print_statistics)
+        wanted, buffers = self.node.port.wanted_buffer, self.node.port.buffers
+        if min(buffers) < wanted:
+            log.warning("small UDP buffers, packets may be lost", wanted=wanted, got=buffers)
+        try:
+            async with asyncio.TaskGroup() as group:
+                position = await self._log.last_sequence()
+                group.create_task(self.node.run())
+                group.create_task(self._follow(position))
+                for call in CALLS:
+                    await self._client.subscribe(
+                        call_subject(self._settings.node_id, call),
+                        cb=self._answering(call),
+                        pending_msgs_limit=PENDING_CALLS,
+                    )
+                group.create_task(self._beat())
+                log.info(
+                    "media node ready", node=self._settings.node_id, port=self.node.port.address
+                )
+        finally:
+            loop.remove_signal_handler(signal.SIGUSR1)
+            self.print_statistics()
+
+    def print_statistics(self) -> None:
+        log.info(
+            "media statistics",
+            publishers=len(self.node.publications),
+            legs=len(self.node.legs),
+            codecs_loaded=loaded_codecs(),
+            drops=dict(self.node.port.counters),
+            **self.node.cost(),
+        )
+
+    def _answering(self, call: type[Call]) -> Callable[[Msg], Awaitable[None]]:
+        decoder: msgspec.json.Decoder[Call] = msgspec.json.Decoder(call)
+
+        async def answer(message: Msg) -> None:
+            reply = self._reply(decoder, message.data)
+            if message.reply:
+                try:
+                    await self._client.publish(message.reply, _encoder.encode(reply))
+                except (NatsError, ValueError) as error:
+                    log.warning("reply not sent", call=call.__name__, error=str(error))
+
+        return answer
+
+    def _reply(self, decoder: msgspec.json.Decoder[Call], payload: bytes) -> Reply:
+        try:
+            return self.node.handle(decoder.decode(payload))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            return Failure(FailureCode.REQUEST_INVALID, str(error))
+        except Exception:  # one call's trouble must not end the others' media
+            log.exception("call failed")
+            return Failure(FailureCode.ENDPOINT_CLOSED, "internal error")
+
+    async def _follow(self, position: int) -> None:
+        async for batch in self._log.subscribe(after=position):
+            for recorded in batch:
+                for event in recorded.commit.events:
+                    apply(self.node, recorded.commit.session_id, event)
+
+    async def _beat(self) -> None:
+        before = (monotonic(), process_time())
+        while True:
+            now = (monotonic(), process_time())
+            elapsed = max(now[0] - before[0], 1e-3)
+            load = round(100 * (now[1] - before[1]) / elapsed, 1)
+            before = now
+            subject = heartbeat_subject(self._settings.node_id)
+            try:
+                await self._client.publish(subject, _encoder.encode(self._heartbeat(load)))
+            except NatsError as error:
+                log.debug("no heartbeat", error=str(error))
+            await asyncio.sleep(HEARTBEAT)
+
+    def _heartbeat(self, load: float) -> Heartbeat:
+        publications = self.node.publications.values()
+        return Heartbeat(
+            node_id=self._settings.node_id,
+            instance=self.instance,
+            ip=self._settings.public_ip or self._settings.host,
+            started_at=self._started_at,
+            load=load,
+            publishers=len(publications),
+            subscribers=sum(len(p.subscriptions) for p in publications),
+        )
