@@ -1,0 +1,49 @@
+"""`python -m services.recorder`: one recorder for all sessions, settings from the environment."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from services.eventlog.bus import CommandBus
+from services.eventlog.connection import connect
+from services.eventlog.jetstream import JetStreamLog
+from services.process import run
+from services.settings import Settings
+
+from .service import RecorderService
+from .store import Store
+
+log = structlog.get_logger(__name__)
+
+
+async def main(settings: Settings) -> None:
+    if not settings.recording.enabled:
+        log.info("recording is off")
+        await asyncio.Event().wait()
+    store = Store(settings.recording.path, settings.access.public_url)
+    await asyncio.to_thread(store.open)
+    try:
+        client = await connect(
+            settings.storage.nats_url, token=settings.storage.nats_token, name="recorder"
+        )
+        try:
+            event_log = await JetStreamLog.open(client)
+            service = RecorderService(
+                event_log,
+                CommandBus(event_log),
+                client,
+                store,
+                host=settings.media.recorder_host,
+            )
+            log.info("recording", path=str(store.root))
+            await service.run()
+        finally:
+            await client.close()
+    finally:
+        store.close()
+
+
+if __name__ == "__main__":
+    run("recorder", main)
