@@ -14,10 +14,12 @@ import structlog
 import uvloop
 
 from services import logs
-from services.settings import Settings
+from services.settings import Settings, folders
 from services.settings.load import SettingsError, from_environment
 
 Main = Callable[[Settings], Coroutine[Any, Any, None]]
+
+STOP_LIMIT = 15  # seconds for a process to clean up after a signal
 
 _logger = structlog.get_logger(__name__)
 
@@ -28,7 +30,7 @@ def run(name: str, main: Main) -> None:
     Does not return: exits with 0 after a signal or when `main` returns, 1 if the settings are
     wrong or `main` raises.
     """
-    settings = load_or_exit()
+    settings = load_or_exit(name)
     faulthandler.enable()
     logs.configure(name, settings)
     if os.environ.get("DOTENV_PATH") != "":  # else whoever started us has read it and told
@@ -37,36 +39,39 @@ def run(name: str, main: Main) -> None:
     sys.exit(supervised(main(settings)))
 
 
-def load_or_exit() -> Settings:
+def load_or_exit(*writers: str) -> Settings:
+    """The settings, with the folders ready that the services named `writers` write to."""
     try:
-        return from_environment(os.environ)
+        settings = from_environment(os.environ)
+        folders.prepare(settings, writers)
     except SettingsError as error:
         print(error, file=sys.stderr)
         sys.exit(1)
+    return settings
 
 
-def supervised(main: Coroutine[Any, Any, None]) -> int:
-    """Run a coroutine on uvloop with signals and errors handled; the exit code of the process."""
+def supervised(main: Coroutine[Any, Any, int | None]) -> int:
+    """Run a coroutine on uvloop until it ends or a signal comes; the exit code of the process."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_until_signal(main))
 
 
-async def _until_signal(main: Coroutine[Any, Any, None]) -> int:
+async def _until_signal(main: Coroutine[Any, Any, int | None]) -> int:
     loop = asyncio.get_running_loop()
-    stopping = False
-
     task = asyncio.current_task()
+    stopping = False
 
     def stop() -> None:
         nonlocal stopping
         if task is not None and not stopping:  # a second one must not end the cleaning up
             stopping = True
+            signal.alarm(STOP_LIMIT)  # whatever hangs then, the kernel ends us
             task.cancel()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     try:
-        await main
+        code = await main
     except asyncio.CancelledError:
         if not stopping:
             _logger.error("ended by a cancellation from inside")
@@ -74,5 +79,7 @@ async def _until_signal(main: Coroutine[Any, Any, None]) -> int:
     except Exception:
         _logger.exception("ended by an error")
         return 1
+    else:
+        return code or 0
     _logger.info("stopped")
     return 0

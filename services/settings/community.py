@@ -113,7 +113,7 @@ WEBHOOK = (
     Property(
         "OPENVIDU_WEBHOOK_HEADERS", HEADERS, "[]",
         'More headers for it, each "Name: value".',
-        "webhook.headers", _headers,
+        "webhook.headers", _headers, sensitive=True,
     ),
     Property(
         "OPENVIDU_WEBHOOK_EVENTS", event_names(frozenset(EVENTS)), _ALL_EVENTS,
@@ -265,7 +265,7 @@ ICE = (
     Property(
         "OPENVIDU_WEBRTC_ICE_SERVERS", ICE_SERVERS, "[]",
         "ICE servers told to clients instead of our own.",
-        "ice.servers", servers,
+        "ice.servers", servers, sensitive=True,
     ),
     Property(
         "MEDIA_NODES_PUBLIC_IPS", IP_PAIRS, "[]",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from . import Settings, dotenv
 from .checks import check
 from .ice_servers import hidden_values, static_auth_secrets
-from .kinds import parse
+from .kinds import header, parse
 from .property import Property
 from .table import MEDIA_SERVER_PREFIX, PROPERTIES
 
@@ -16,6 +17,7 @@ MASK = "********"
 
 MASKED_LENGTH = 6  # characters; masking shorter secrets would make logs unreadable
 
+_TELLING = re.compile("auth|cookie|key|password|secret|token", re.IGNORECASE)  # header names
 _OURS = ("OPENVIDU_", "TERTULIA_")
 
 
@@ -44,6 +46,12 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
     found = dotenv.read(dotenv.locate(environ.get("DOTENV_PATH", ".")))
     bad_lines = [Problem("", "", line) for line in found.bad_lines]
     return load(environ, found.values, problems=bad_lines)
+
+
+def merged(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment for a process that shall have the same settings and read no `.env` file."""
+    file = dotenv.read(dotenv.locate(environ.get("DOTENV_PATH", "."))).values
+    return {**environ, **_texts(file), "DOTENV_PATH": ""}
 
 
 def load(
@@ -98,7 +106,7 @@ def _read(item: Property, text: str, values: dict[str, Any], problems: list[Prob
 
 
 def _shown(item: Property, value: object) -> str:
-    if item.secret and value:
+    if (item.secret or item.sensitive) and value:
         return MASK
     text = str(value)
     text = text if len(text) <= 200 else text[:199] + "…"
@@ -147,6 +155,8 @@ def _settings(values: Mapping[str, Any], warnings: tuple[str, ...]) -> Settings:
 
 def _secrets(values: Mapping[str, Any]) -> frozenset[str]:
     found = hidden_values(values["OPENVIDU_WEBRTC_ICE_SERVERS"])
+    headers = map(header, values["OPENVIDU_WEBHOOK_HEADERS"])
+    found.update(value for name, value in headers if _TELLING.search(name))
     for item in PROPERTIES.values():
         value = values[item.name]
         if item.secret and value != parse(item.kind, str(item.default)):

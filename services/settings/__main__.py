@@ -1,0 +1,7 @@
+"""`python -m services.settings`: print the example file."""
+
+import sys
+
+from .example import example
+
+sys.stdout.write(example())
