@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
 from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from nats.errors import UnexpectedEOF
 
 from .log import LogUnavailable
 
 CONNECT_TIMEOUT = 15.0  # seconds, for the first connection of a process
+MOST_TROUBLES = 20  # kinds that are logged between two connections
 PENDING_BYTES = 1024 * 1024  # of publications kept while the broker is away
 
 _logger = structlog.get_logger(__name__)
@@ -24,21 +28,25 @@ async def connect(
     `name` shows in the server's lists. Raises `LogUnavailable` if nothing answers in time or the
     token is refused.
     """
-    servers = [part.strip() for part in url.split(",") if part.strip()]
+    servers = [part.strip() for part in url.split(",")]
+    if not all(_is_url(server) for server in servers):
+        raise LogUnavailable("The broker's URL must look like nats://host:4222.")
     where = ", ".join(_without_credentials(server) for server in servers)
     log = _logger.bind(broker=where)
     client = Client()
-    seen: set[str] = set()  # one line for each kind of trouble, not one a second
-    last = ""
+    seen: dict[str, None] = {}  # one line for each kind of trouble, not one a second
+    connected = False
 
     async def on_error(error: Exception) -> None:
-        nonlocal last
-        last = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        if last not in seen and len(seen) < 20:
-            seen.add(last)
-            log.warning("broker trouble", error=last)
+        trouble = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        if trouble not in seen and len(seen) < MOST_TROUBLES:
+            seen[trouble] = None
+            log.warning("broker trouble", error=trouble)
+        if not connected and "authorization violation" in trouble.lower():
+            raise error  # ends the first connection: waiting does not help
 
     async def on_disconnect() -> None:
+        _fail_requests(client)
         if not client.is_closed:
             log.warning("broker lost, reconnecting")
 
@@ -66,14 +74,37 @@ async def connect(
                 reconnected_cb=on_reconnect,
                 closed_cb=on_close,
             )
-    except TimeoutError:
-        trouble = last or str(client.last_error or "no answer")
+    except (TimeoutError, NatsError, OSError) as error:
+        trouble = "; ".join(seen) or str(error) or "no answer"
         await client.close()
         raise LogUnavailable(f"The broker at {where} cannot be used: {trouble}") from None
+    connected = True
     seen.clear()
     return client
 
 
+def _fail_requests(client: Client) -> None:
+    """Answers to what was asked on a lost connection never come: do not wait for them.
+
+    The map is not public; without it, callers wait for their time-out.
+    """
+    requests: dict[str, asyncio.Future[Any]] = getattr(client, "_resp_map", {})
+    for future in list(requests.values()):
+        if not future.done():
+            future.set_exception(UnexpectedEOF())
+
+
+def _is_url(server: str) -> bool:
+    try:
+        parts = urlsplit(server)
+        return (
+            parts.scheme in ("nats", "tls", "ws", "wss")
+            and bool(parts.hostname)
+            and parts.port != 0
+        )
+    except ValueError:
+        return False
+
+
 def _without_credentials(server: str) -> str:
-    parts = urlsplit(server if "//" in server else f"//{server}")
-    return parts.netloc.rpartition("@")[2] or server.rpartition("@")[2]
+    return server.rpartition("//")[2].rpartition("@")[2]

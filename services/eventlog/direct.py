@@ -13,7 +13,7 @@ from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
 from .log import LogUnavailable, Stored
-from .pull import DIGEST_HEADER, TIMEOUT
+from .pull import DIGEST_HEADER, POLL, TIMEOUT
 
 BATCH = 500  # messages of one answer
 BATCH_BYTES = 16 * 1024 * 1024
@@ -108,7 +108,7 @@ class DirectReader:
                 if not self._client.is_connected:
                     raise LogUnavailable("The log is not connected.")
                 await self._client.publish(self._subject, msgspec.json.encode(request), reply=inbox)
-                pending = await answer.done
+                pending = await self._wait(answer)
         except TimeoutError:
             raise LogUnavailable("The log did not answer in time.") from None
         except NatsError as error:
@@ -116,6 +116,16 @@ class DirectReader:
         finally:
             del self._answers[inbox]
         return answer.messages, pending
+
+    async def _wait(self, answer: _Answer) -> int:
+        """Answers to what was asked on a lost connection never come."""
+        reconnects = self._client.stats["reconnects"]
+        while True:
+            done, _ = await asyncio.wait((answer.done,), timeout=POLL)
+            if done:
+                return answer.done.result()
+            if not self._client.is_connected or self._client.stats["reconnects"] != reconnects:
+                raise LogUnavailable("The connection to the log was lost.")
 
     async def _on_message(self, message: Msg) -> None:
         if answer := self._answers.get(message.subject):

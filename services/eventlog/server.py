@@ -53,7 +53,8 @@ class NatsServer:
     @property
     def url(self) -> str:
         """For `connect`; without the token. Known once started."""
-        return f"nats://{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"nats://{host}:{self.port}"
 
     async def start(self) -> None:
         """Returns when the server answers. Raises `LogUnavailable` with the tail of its log."""

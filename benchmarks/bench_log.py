@@ -1,0 +1,230 @@
+"""How fast the event log is: appends, commands, rebuilds, loads. Run by hand:
+
+    python benchmarks/bench_log.py [--commits 50000] [--rounds 3]
+
+Starts its own nats-server in a temporary directory, synced to disk on each write unless
+`--no-sync` is given. Prints wall rates and CPU microseconds of this process and of the server for
+each unit of work; the median of all rounds. Both share the machine's cores, so compare CPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import resource
+import statistics
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from uuid import uuid4
+
+import uvloop
+
+from services.conference.commands import InitializeSession, SendSignal, StartRecording
+from services.conference.errors import ConferenceError
+from services.conference.events import SignalSent
+from services.conference.model import RecordingOptions, SessionProperties
+from services.eventlog.bus import CommandBus
+from services.eventlog.commit import Actor, ActorKind, Commit
+from services.eventlog.follower import replay
+from services.eventlog.jetstream import JetStreamLog, connect
+from services.eventlog.server import NatsServer
+from services.eventlog.verify import verify
+
+ACTOR = Actor(ActorKind.REST)
+Work = Callable[[], Awaitable[int]]  # gives the units done
+
+
+class Server(NatsServer):
+    """As `tertulia serve` starts it; optionally with the broker's own idea of syncing."""
+
+    sync = True
+
+    def config(self) -> str:
+        text = super().config()
+        return text if self.sync else text.replace("sync_interval: always", "sync_interval: 2m")
+
+    async def start(self) -> None:
+        if self.sync:
+            await super().start()
+            return
+        try:
+            await super().start()
+        except Exception as error:
+            raise SystemExit(f"without syncing the server is refused: {error}") from error
+
+
+class Meter:
+    def __init__(self, server: NatsServer) -> None:
+        assert server.process is not None
+        self._pid = server.process.pid
+        self._rows: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
+
+    async def measure(self, name: str, work: Work) -> None:
+        wall, ours, theirs = time.perf_counter(), _own_cpu(), self._server_cpu()
+        units = await work()
+        self._rows[name].append(
+            (
+                units / (time.perf_counter() - wall),
+                (_own_cpu() - ours) / units * 1e6,
+                (self._server_cpu() - theirs) / units * 1e6,
+            )
+        )
+
+    def report(self) -> None:
+        print(f"{'':42}{'per second':>12}{'CPU us':>9}{'server us':>11}")
+        for name, rows in self._rows.items():
+            rate, ours, theirs = (statistics.median(column) for column in zip(*rows, strict=True))
+            print(f"{name:42}{rate:12,.0f}{ours:9.1f}{theirs:11.1f}")
+
+    def _server_cpu(self) -> float:
+        fields = Path(f"/proc/{self._pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _own_cpu() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+async def append(log: JetStreamLog, session_id: str, count: int) -> None:
+    """A new session's first `count` commits, about 500 bytes each."""
+    previous, sequence = "", 0
+    for number in range(count):
+        commit = Commit(
+            id=uuid4().hex,
+            session_id=session_id,
+            version=number + 1,
+            time=1_700_000_000_000 + number,
+            actor=ACTOR,
+            command=SendSignal(type="chat", data="Hello, how are you?"),
+            events=(
+                SignalSent(
+                    to=("con_AAAAAAAAAA", "con_BBBBBBBBBB"),
+                    type="chat",
+                    data="Hello, how are you?",
+                    at=1_700_000_000_000 + number,
+                ),
+            ),
+            previous=previous,
+        )
+        recorded = await log.append(commit, expected=sequence)
+        sequence, previous = recorded.sequence, recorded.digest
+
+
+async def command(bus: CommandBus, session_id: str, count: int) -> None:
+    """A session is made once, then made again and refused, or a recording is asked for and
+    refused: one commit and one refusal in turn would measure two things, so only commits."""
+    for number in range(count):
+        name = f"{session_id}_{number}"
+        properties = SessionProperties(custom_session_id=name)
+        await bus.execute(
+            name, InitializeSession(session_id=name, properties=properties), actor=ACTOR
+        )
+
+
+async def refusals(bus: CommandBus, session_id: str, count: int) -> int:
+    await command(bus, session_id, 1)
+    for _ in range(count):
+        try:
+            await bus.execute(
+                f"{session_id}_0", StartRecording(options=RecordingOptions()), actor=ACTOR
+            )
+        except ConferenceError:
+            continue
+    return count
+
+
+async def at_once(ways: int, count: int, one: Callable[[str, int], Awaitable[None]]) -> int:
+    share = count // ways
+    async with asyncio.TaskGroup() as group:
+        for _ in range(ways):
+            group.create_task(_start(one, share))
+    return share * ways
+
+
+async def _start(one: Callable[[str, int], Awaitable[None]], count: int) -> None:
+    await one(f"ses_{uuid4().hex}", count)
+
+
+async def main(arguments: argparse.Namespace) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        server = Server(Path(directory), token="bench")
+        await server.start()
+        client = await connect(server.url, token="bench", name="bench")
+        log = await JetStreamLog.open(client)
+        meter = Meter(server)
+
+        def appends(session_id: str, count: int) -> Awaitable[None]:
+            return append(log, session_id, count)
+
+        async def run_refusals() -> int:
+            return await refusals(CommandBus(log), f"ses_{uuid4().hex}", 1000)
+
+        async def read_all() -> int:
+            count = 0
+            async for _ in log.read_all():
+                count += 1
+            return count
+
+        async def fold() -> int:
+            count = 0
+            async for steps in replay(log):
+                count += len(steps)
+            return count
+
+        async def check() -> int:
+            result = await verify(log)
+            assert result.good, result
+            return result.commits
+
+        async def load_long() -> int:
+            count = 0
+            async for _ in log.read(long_session):
+                count += 1
+            return count
+
+        async def load_short() -> int:
+            for _ in range(200):
+                assert [r async for r in log.read(short_session)]
+            return 200
+
+        try:
+            for _ in range(arguments.rounds):
+                bus = CommandBus(log)
+
+                def commands(session_id: str, count: int, bus: CommandBus = bus) -> Awaitable[None]:
+                    return command(bus, session_id, count)
+
+                await meter.measure("append, one after another", lambda: at_once(1, 2000, appends))
+                await meter.measure("append, 64 at once", lambda: at_once(64, 6400, appends))
+                await meter.measure("command, one after another", lambda: at_once(1, 2000, commands))
+                await meter.measure("command, 64 at once", lambda: at_once(64, 6400, commands))
+                await meter.measure("refused command", run_refusals)
+            long_session, short_session = f"ses_{uuid4().hex}", f"ses_{uuid4().hex}"
+            await append(log, long_session, 5000)
+            await append(log, short_session, 20)
+            if (missing := arguments.commits - await log.last_sequence()) > 0:
+                await at_once(128, missing, appends)
+            print(f"{await log.last_sequence()} commits in the log")
+            for _ in range(arguments.rounds):
+                await meter.measure("read and decode all", read_all)
+                await meter.measure("replay (read, decode, check, fold)", fold)
+                await meter.measure("verify", check)
+                await meter.measure("read a session of 5000 commits", load_long)
+                await meter.measure("load a session of 20 commits", load_short)
+            meter.report()
+        finally:
+            await log.close()
+            await client.close()
+            await server.stop()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--commits", type=int, default=50_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    uvloop.run(main(parser.parse_args()))
