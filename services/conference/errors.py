@@ -4,7 +4,7 @@ HTTP statuses and RPC codes are attached at the edge, in one table each; nothing
 
 ConferenceError
 ├── SessionNotFound · SessionExists · SessionInUse
-├── ConnectionNotFound · InvalidToken · NotAllowed
+├── ConnectionExists · ConnectionNotFound · InvalidToken · NotAllowed
 ├── StreamNotFound · AlreadyPublishing · NotPublishing · OwnStream
 ├── InvalidProperty · UnknownReceiver · NoParticipants
 └── RecordingNotFound · RecordingInProgress · RecordingStarting · NotRouted · NothingToRecord
@@ -27,6 +27,10 @@ class SessionExists(ConferenceError):
 
 class SessionInUse(ConferenceError):
     """Somebody joined the session, so it is not garbage."""
+
+
+class ConnectionExists(ConferenceError):
+    """A connection with this id or token is in the session."""
 
 
 class ConnectionNotFound(ConferenceError):

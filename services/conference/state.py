@@ -30,9 +30,12 @@ class Stream(Value, frozen=True):
 
 
 class Subscription(Value, frozen=True):
+    """`published` is the stream's, kept here because a stream may end before its subscriptions."""
+
     stream_id: str
     publisher_id: str
     created_at: int
+    published: MediaOptions
 
 
 class Connection(Value, frozen=True):
@@ -92,7 +95,7 @@ class Session(Value, frozen=True):
     connections: dict[str, Connection] = {}  # by id, in order of creation
     media_node: MediaNode | None = None
     joined: bool = False  # somebody was in it once
-    empty_since: int | None = None  # the last participant left while it is being recorded
+    empty_since: int | None = None  # since then the countdown of a recording runs (10.2)
     autostart_off: bool = False  # a REST stop ends `recordingMode` ALWAYS for good
 
 
