@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-import msgspec
-
 from services.api.nodes import NodeUnavailable
 from services.conference import errors as conference
 from services.conference.calls import Failure, FailureCode
@@ -92,6 +90,4 @@ def from_exception(error: Exception) -> RpcError | None:
         return RpcError(Code.GENERIC, "The server cannot record this now; try again")
     if isinstance(error, TimeoutError):
         return RpcError(Code.GENERIC, "The server did not get this done in time")
-    if isinstance(error, msgspec.MsgspecError | RecursionError):
-        return RpcError(Code.INVALID_PARAMS, f"Invalid params: {error}")
     return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 import structlog
@@ -40,6 +40,7 @@ RETRY_SECONDS = 2.0  # until an eviction that the log did not take is tried agai
 EVICTIONS = 16  # at a time
 MIN_PING, MAX_PING = 0.1, 60.0  # seconds
 
+P = TypeVar("P", bound=Struct)
 log = structlog.get_logger(__name__)
 
 
@@ -95,10 +96,12 @@ class Gateway:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
                 self._peers.start()
-                await asyncio.Event().wait()
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    self._tasks = None
+                    self._peers.stop()
         finally:
-            self._tasks = None
-            self._peers.stop()
             await self._gateways.stop()
 
     @property
@@ -122,6 +125,10 @@ class Gateway:
         except Exception:
             log.exception("background_task_failed")
 
+    def detach(self, socket: Socket) -> None:
+        """The socket is closed; its client may come back by another one."""
+        self._peers.detach(socket)
+
     # Requests
 
     def receive(self, socket: Socket, text: str) -> None:
@@ -143,17 +150,14 @@ class Gateway:
                 raise RpcError(Code.METHOD_NOT_FOUND, "Unknown method")
         except RpcError as error:
             socket.send(rpc.error(request.id, error.code, error.message))
-        except (msgspec.MsgspecError, RecursionError) as error:
-            text = f"Invalid params: {error}"
-            socket.send(rpc.error(request.id, rpc.INVALID_PARAMS, text))
 
     def _ping(self, socket: Socket, request: rpc.Request) -> None:
-        interval = msgspec.json.decode(request.params, type=Ping).interval
+        interval = _decode(request, Ping).interval
         socket.ping(None if interval is None else min(max(interval / 1000, MIN_PING), MAX_PING))
         socket.send(rpc.response(request.id, {"value": "pong"}))
 
     def _connect(self, socket: Socket, request: rpc.Request) -> None:
-        rpc_id = msgspec.json.decode(request.params, type=Connect).session_id
+        rpc_id = _decode(request, Connect).session_id
         if rpc_id is None:
             peer = socket.peer or self._peers.create(socket)
             socket.send(rpc.response(request.id, {"value": "OK", "sessionId": peer.rpc_id}))
@@ -168,6 +172,7 @@ class Gateway:
             return
         if socket.peer is not None:
             self._peers.drop(socket.peer)
+            socket.peer.socket = None
         self._peers.attach(found, socket, rpc.response(request.id, result))
         if found.key is not None and not found.left:
             self._spawn(self._gateways.announce(found.key))
@@ -217,7 +222,7 @@ class Gateway:
                 if call.peer.left:
                     text = "The participant is no longer in the session"
                     raise RpcError(Code.USER_NOT_FOUND, text)
-            params = msgspec.json.decode(call.request.params, type=method.params)
+            params = _decode(call.request, method.params)
             async with asyncio.timeout(REQUEST_SECONDS):
                 result = await method.run(call, params)
         except Exception as error:
@@ -318,3 +323,10 @@ class Gateway:
             log.warning("eviction_delayed", session=key.session_id, error=str(error))
             peer.lost = was_lost
             self._peers.retry(peer, RETRY_SECONDS)
+
+
+def _decode(request: rpc.Request, params: type[P]) -> P:
+    try:
+        return msgspec.json.decode(request.params, type=params)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise RpcError(Code.INVALID_PARAMS, f"Invalid params: {error}") from None

@@ -177,8 +177,7 @@ class Peers:
         elif peer.key is not None:
             for frame in socket.unsent():
                 self._keep(peer, frame)
-            if not peer.lost:
-                self._start_grace(peer)
+            self._start_grace(peer)
 
     def held(self, key: Key) -> bool:
         """Is the participant served by a socket of this gateway?"""

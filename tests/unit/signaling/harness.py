@@ -42,6 +42,12 @@ REST = Actor(ActorKind.REST)
 RANDOM = secrets.SystemRandom()
 
 
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(SECONDS):
+        while not holds():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
 class FakeNodes:
     """A media node in this process. `replies` overrides the answer by type of call: a reply, an
     exception to raise, or an event to wait for first."""
@@ -61,7 +67,7 @@ class FakeNodes:
     def choose(self) -> Heartbeat | None:
         return self.heartbeat
 
-    async def call(self, node_id: str, call: Call, timeout: float = 5) -> Reply:
+    async def call(self, node_id: str, call: Call, timeout: float = 5) -> Reply:  # noqa: ASYNC109
         self.calls.append(call)
         if event := self.hold.get(type(call)):
             await event.wait()
@@ -150,8 +156,9 @@ class Client:
     async def note(self, method: str, **members: Any) -> dict[str, Any]:
         """Params of the first notification with these members."""
         frame = await self.wait(
-            lambda frame: frame.get("method") == method
-            and members.items() <= frame["params"].items()
+            lambda frame: (
+                frame.get("method") == method and members.items() <= frame["params"].items()
+            )
         )
         return frame["params"]
 

@@ -15,9 +15,9 @@ from services.api.signaling.ice import ice_fields
 from services.api.signaling.peers import Key
 from services.conference.commands import JoinSession, LeaveSession, RemoveConnection
 from services.conference.model import Reason, RecordingStatus, Role
-from services.conference.notices import existing_participants
-from services.conference.state import Connection, MediaNode, Session, State
-from services.settings import VERSION, Settings
+from services.conference.notices import existing_participants, metadata, recording_hint
+from services.conference.state import Connection, MediaNode, Recording, Session, State
+from services.settings import VERSION
 
 UNKNOWN = "unknown"
 
@@ -117,17 +117,16 @@ def join_result(call: Call, after: State, connection_id: str) -> Result:
         "role": connection.role.value,
     }
     result |= ice_fields(settings, connection.custom_ice_servers, call.services.clock())
-    return result | recording_fields(after, connection.role, settings)
+    return result | recording_hint(
+        running_recording(after), connection.role, settings.recording.notified_roles
+    )
 
 
-def recording_fields(state: State, role: Role, settings: Settings) -> dict[str, str]:
-    """A recording that is still starting is told by `recordingStarted` later."""
+def running_recording(state: State) -> Recording | None:
+    """One that is still starting is told by `recordingStarted` later."""
     recording = state.active_recording
-    if recording is None or recording.status is not RecordingStatus.STARTED:
-        return {}
-    if role not in settings.recording.notified_roles:
-        return {}
-    return {"recordingId": recording.id, "recordingName": recording.name}
+    started = recording is not None and recording.status is RecordingStatus.STARTED
+    return recording if started else None
 
 
 async def leave_room(call: Call, _: NoParams) -> Result | None:

@@ -1,0 +1,267 @@
+"""Sockets under pressure: hostile frames, floods, slow readers, silence."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket as sockets
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from services.api.signaling.methods import METHODS
+from services.conference.calls import Publish
+from services.conference.commands import SendSignal
+from services.eventlog.memory import MemoryLog
+from services.settings import Sessions, Settings
+from tests.unit.signaling.harness import PUBLISH, SECONDS, FakeNodes, World, replica
+
+LEAVES = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=40).filter(lambda text: text.isprintable())
+)
+VALUES = st.recursive(
+    LEAVES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
+    max_leaves=8,
+)
+MEMBERS = st.sampled_from(
+    sorted({name for method in METHODS.values() for name in method.params.__struct_encode_fields__})
+)
+
+
+async def test_a_binary_frame_is_refused_and_the_socket_lives_on(world: World) -> None:
+    client = await world.client()
+    await client.raw(b'{"jsonrpc":"2.0","method":"ping","id":0}')
+    frame = await client.wait(lambda frame: "error" in frame)
+    assert frame["error"]["code"] == -32600
+    await client.settle()
+
+
+async def test_a_frame_that_is_no_request_is_answered_by_an_error(world: World) -> None:
+    client = await world.client()
+    for text, code in [("{", -32700), ("[]", -32600), ('{"jsonrpc":"2.0","id":7}', -32600)]:
+        await client.raw(text)
+        await client.wait(lambda frame, code=code: frame.get("error", {}).get("code") == code)
+    assert client.frames[-1]["id"] == 7
+    assert all("id" not in frame for frame in client.frames[:2])
+
+
+async def test_a_large_frame_is_taken_and_a_larger_one_ends_the_socket(world: World) -> None:
+    client = await world.client()
+    assert await client.result("ping", {"fill": "x" * 1_000_000}) == {"value": "pong"}
+    await client.raw("x" * (1024 * 1024 + 1))
+    assert (await client.wait_closed())[0] == 1009
+
+
+async def test_the_path_is_exact(world: World) -> None:
+    for path in ("/openvidu/info", "/openvidu/api", "/"):
+        with pytest.raises(InvalidStatus):
+            await connect(f"ws://127.0.0.1:{world.port}{path}", proxy=None)
+
+
+async def test_any_origin_is_welcome_and_no_sub_protocol_is_chosen(world: World) -> None:
+    client = await world.client(origin="https://elsewhere.example")
+    await client.settle()
+    assert client.socket.subprotocol is None
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+async def test_whatever_params_come_every_request_is_answered_once(
+    world: World, data: st.DataObject
+) -> None:
+    """Each example is a burst on a joined and on a fresh socket."""
+    methods = st.sampled_from([*(set(METHODS) - {"leaveRoom"}), "connect", "ping"])
+    requests = data.draw(
+        st.lists(
+            st.tuples(methods, VALUES | st.dictionaries(MEMBERS, VALUES, max_size=5)),
+            min_size=1,
+            max_size=12,
+        )
+    )
+    for client in (await world.user(), await world.client()):
+        numbers = [await client.send(method, params) for method, params in requests]
+        await client.response(numbers[-1])
+        for number in numbers:
+            await client.response(number)
+        answered = [frame["id"] for frame in client.frames if "id" in frame]
+        assert len(answered) == len(set(answered))
+        await client.drop()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(frames=st.lists(st.text(max_size=200) | st.binary(max_size=50), max_size=8))
+async def test_whatever_frames_come_the_socket_goes_on(
+    world: World, frames: list[str | bytes]
+) -> None:
+    client = await world.client()
+    for frame in frames:
+        await client.raw(frame)
+    await client.settle()
+    await client.drop()
+
+
+async def test_pings_are_answered_while_a_request_takes_its_time(
+    world: World, nodes: FakeNodes
+) -> None:
+    a = await world.user()
+    nodes.hold[Publish] = asyncio.Event()
+    published = await a.send("publishVideo", PUBLISH)
+    echoed = await a.send("echo", {})
+    await a.settle()
+    assert not {published, echoed} & {frame["id"] for frame in a.frames}
+    nodes.hold[Publish].set()
+    await a.response(echoed)
+    order = [frame["id"] for frame in a.frames if frame["id"] in (published, echoed)]
+    assert order == [published, echoed], "one request after the other"
+
+
+async def test_one_clients_slow_request_does_not_delay_another_client(
+    world: World, nodes: FakeNodes
+) -> None:
+    a, b = await world.user(), await world.user()
+    nodes.hold[Publish] = asyncio.Event()
+    await a.send("publishVideo", PUBLISH)
+    await b.result("echo", {})
+    nodes.hold[Publish].set()
+
+
+async def test_a_request_that_takes_too_long_is_answered_in_time(
+    world: World, nodes: FakeNodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.api.signaling.gateway.REQUEST_SECONDS", 0.1)
+    a = await world.user()
+    nodes.hold[Publish] = asyncio.Event()
+    assert await a.code("publishVideo", PUBLISH) == 999
+    assert (await a.result("echo", {}))["sessionId"] == a.rpc_id
+
+
+async def test_too_many_requests_at_once_end_the_socket(
+    world: World, nodes: FakeNodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.api.signaling.gateway.MAX_REQUESTS", 8)
+    a = await world.user()
+    nodes.hold[Publish] = asyncio.Event()
+    await a.send("publishVideo", PUBLISH)
+    for _ in range(9):
+        await a.send("echo", {})
+    assert (await a.wait_closed())[0] == 1008
+    nodes.hold[Publish].set()
+
+
+async def test_a_flood_is_read_no_faster_than_it_is_allowed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.api.signaling.socket.BURST", 20)
+    monkeypatch.setattr("services.api.signaling.socket.FRAMES_PER_SECOND", 100)
+    loop = asyncio.get_running_loop()
+    flooder, other = await world.client(), await world.client()
+    started = loop.time()
+    last = [await flooder.send("ping") for _ in range(60)][-1]
+    await other.settle()
+    await flooder.response(last)
+    assert loop.time() - started >= 0.35, "40 frames above the burst take 0.4 s"
+
+
+async def test_a_client_that_does_not_read_is_closed_and_delays_nobody(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.api.signaling.socket.OUTBOX_SIZE", 200_000)
+    slow, other = await world.user(), await world.user()
+    slow.socket.transport.pause_reading()
+    raw = slow.socket.transport.get_extra_info("socket")
+    raw.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
+    peer = world.gateway._peers.find(slow.rpc_id)
+    assert peer is not None
+    payload = "x" * 100_000
+    async with asyncio.timeout(SECONDS):
+        number = 0
+        while peer.socket is not None:
+            await world.execute("S1", SendSignal(data=f"{number} {payload}"))
+            await other.wait(lambda frame, n=number: starts(frame, f"{n} "))
+            number += 1
+    # It may come back, and what never reached the network is sent then, each once.
+    again = await world.client()
+    await again.result("connect", {"sessionId": slow.rpc_id})
+    await world.execute("S1", SendSignal(data="end"))
+    await again.note("sendMessage", data="end")
+    missed = [int(f["params"]["data"].split()[0]) for f in again.frames[1:-1]]
+    slow.socket.transport.resume_reading()
+    await slow.wait_closed()
+    got = [
+        int(f["params"]["data"].split()[0]) for f in slow.frames if f.get("method") == "sendMessage"
+    ]
+    assert missed == list(range(missed[0], number))
+    assert got == list(range(len(got)))
+    assert len(got) <= missed[0]
+
+
+def starts(frame: dict[str, Any], text: str) -> bool:
+    return frame.get("method") == "sendMessage" and frame["params"]["data"].startswith(text)
+
+
+async def test_a_client_that_stops_pinging_is_closed(world: World) -> None:
+    a = await world.user()
+    await a.call("ping", {"interval": 100})
+    assert await a.wait_closed() == (1000, "Close for not receive ping from client")
+    again = await world.client()
+    await again.result("connect", {"sessionId": a.rpc_id})
+
+
+async def test_other_requests_are_no_pings(nodes: FakeNodes) -> None:
+    impatient = Settings(sessions=Sessions(ping_interval=0.5))
+    async with replica(MemoryLog(), impatient, nodes) as world:
+        await world.session("S1")
+        a = await world.user()
+        while a.closed is None:
+            with suppress(ConnectionClosed):
+                await a.send("echo", {})
+            await asyncio.sleep(0.02)
+        assert a.closed == (1000, "Close for not receive ping from client")
+
+
+async def test_pings_keep_a_socket_that_never_joins(world: World) -> None:
+    client = await world.client()
+    await client.call("ping", {"interval": 300})
+    loop = asyncio.get_running_loop()
+    end = loop.time() + 1.5  # without a ping it would be closed after 0.9 s
+    while loop.time() < end:
+        await client.result("ping")
+        await asyncio.sleep(0.05)
+    assert client.closed is None
+
+
+@pytest.mark.parametrize("interval", [0, -5, 1e300, 5000.5])
+async def test_any_ping_interval_is_answered(world: World, interval: float) -> None:
+    client = await world.client()
+    assert await client.result("ping", {"interval": interval}) == {"value": "pong"}
+
+
+@pytest.mark.parametrize("params", [{"interval": "x"}, [], "x", {"interval": [1]}])
+async def test_a_ping_of_a_wrong_form_is_refused(world: World, params: Any) -> None:
+    client = await world.client()
+    assert await client.code("ping", params) == -32602
+
+
+async def test_a_crowd_of_signals_keeps_its_order(world: World) -> None:
+    a, b = await world.user(), await world.user()
+    numbers = [
+        await a.send("sendMessage", {"message": json.dumps({"to": [], "data": str(number)})})
+        for number in range(100)
+    ]
+    await a.response(numbers[-1])
+    for client in (a, b):
+        await client.note("sendMessage", data="99")
+        told = [f["params"]["data"] for f in client.frames if f.get("method") == "sendMessage"]
+        assert told == [str(number) for number in range(100)]
+    answered = [frame["id"] for frame in a.frames if frame.get("id", -1) in numbers]
+    assert answered == numbers
