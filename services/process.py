@@ -34,8 +34,7 @@ def run(name: str, main: Main) -> None:
     faulthandler.enable()
     logs.configure(name, settings)
     if os.environ.get("DOTENV_PATH") != "":  # else whoever started us has read it and told
-        for warning in settings.warnings:
-            _logger.warning(warning)
+        tell_warnings(settings)
     sys.exit(supervised(main(settings)))
 
 
@@ -48,6 +47,11 @@ def load_or_exit(*writers: str) -> Settings:
         print(error, file=sys.stderr)
         sys.exit(1)
     return settings
+
+
+def tell_warnings(settings: Settings) -> None:
+    for warning in settings.warnings:
+        _logger.warning(warning)
 
 
 def supervised(main: Coroutine[Any, Any, int | None]) -> int:

@@ -1,1 +1,1 @@
-"""TBD."""
+"""`tertulia`: the command that runs a whole installation on one machine and reads its log."""

@@ -24,7 +24,8 @@ class Property(Struct, frozen=True):
     (of those before it in the table, if they are made so, too). `doc` is for the user and has the
     unit. `lands` is the field of `Settings` (`concern.field`) that gets the value, made by `to`
     from the parsed one; empty: it is only kept in `Settings.properties`. `secret` values are never
-    shown; `sensitive` ones hold credentials among other things, so no message repeats them. `inert` ones are checked and echoed, and change nothing in this version.
+    shown; `sensitive` ones hold credentials among other things, so no message repeats them.
+    `inert` ones are checked and echoed, and change nothing in this version.
     """
 
     name: str

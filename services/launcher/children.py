@@ -1,0 +1,159 @@
+"""The processes that a launcher keeps alive."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from services.eventlog.log import LogError
+from services.eventlog.server import NatsServer
+
+from .output import Lines
+
+_PR_SET_PDEATHSIG = 1
+_CHUNK = 64 * 1024
+
+
+class StartFailed(Exception):
+    """A process did not come up; `str()` says why."""
+
+
+class Child(Protocol):
+    name: str
+
+    async def start(self) -> None:
+        """Raises `StartFailed`."""
+        ...
+
+    async def ended(self) -> str:
+        """Waits for the end of the process and says how it ended."""
+        ...
+
+    async def stop(self, grace: float) -> None:
+        """SIGTERM, and SIGKILL after `grace` seconds. Nothing of it is left then."""
+        ...
+
+
+class Service:
+    """A command whose output goes to the common log, in a session (process group) of its own.
+
+    It gets SIGTERM when the launcher dies, however it dies (on Linux).
+    """
+
+    def __init__(
+        self, name: str, command: Sequence[str], environ: Mapping[str, str], lines: Lines
+    ) -> None:
+        self.name = name
+        self._command = command
+        self._environ = environ
+        self._lines = lines
+        self.process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        try:
+            self.process = await asyncio.create_subprocess_exec(
+                *self._command,
+                env=dict(self._environ),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is for the launcher
+                preexec_fn=_die_with_parent(),
+            )
+        except OSError as error:
+            raise StartFailed(f"{self.name} cannot be started: {error}") from error
+
+    async def ended(self) -> str:
+        if self.process is None or self.process.stdout is None:
+            return "not running"
+        # The pipe may outlive the process in its children: the process counts.
+        async with asyncio.TaskGroup() as group:
+            reading = group.create_task(self._read(self.process.stdout))
+            code = await self.process.wait()
+            await asyncio.wait([reading], timeout=1.0)
+            reading.cancel()
+        self._lines.finish()
+        self._signal(signal.SIGKILL)
+        return _how(code, self._lines.last)
+
+    async def stop(self, grace: float) -> None:
+        process = self.process
+        if process is None or process.stdout is None or process.returncode is not None:
+            return
+        self._signal(signal.SIGTERM)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace):
+                await self._read(process.stdout)  # what it says last, and lest it blocks
+                await process.wait()
+        self._signal(signal.SIGKILL)
+        await process.wait()
+        self._lines.finish()
+
+    async def _read(self, stream: asyncio.StreamReader) -> None:
+        while chunk := await stream.read(_CHUNK):
+            self._lines.feed(chunk)
+
+    def _signal(self, number: signal.Signals) -> None:
+        """To the whole group: a service may have started processes, too."""
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, number)
+
+
+class Broker:
+    """The nats-server in the data folder. It may have been started before."""
+
+    name = "nats"
+
+    def __init__(self, server: NatsServer) -> None:
+        self._server = server
+
+    async def start(self) -> None:
+        if self._server.process is not None and self._server.process.returncode is None:
+            return
+        try:
+            await self._server.start()
+        except (LogError, OSError) as error:
+            raise StartFailed(str(error)) from error
+
+    async def ended(self) -> str:
+        if self._server.process is None:
+            return "not running"
+        return _how(await self._server.process.wait(), "")
+
+    async def stop(self, grace: float) -> None:
+        process = self._server.process
+        try:
+            async with asyncio.timeout(grace):
+                await self._server.stop()
+        except TimeoutError:
+            if process is not None and process.returncode is None:
+                process.kill()
+                await process.wait()
+
+
+def _how(code: int, last_line: str) -> str:
+    if code < 0:
+        with contextlib.suppress(ValueError):
+            return f"killed by {signal.Signals(-code).name}"
+    return f"exit code {code}" + (f", last line: {last_line}" if code and last_line else "")
+
+
+def _die_with_parent() -> Callable[[], None] | None:
+    if sys.platform != "linux":
+        return None
+    libc = ctypes.CDLL(None, use_errno=True)
+    parent = os.getpid()
+
+    def prepare() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return prepare
