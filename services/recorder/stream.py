@@ -108,11 +108,11 @@ class StreamRecorder:
         except OSError as error:
             raise Unsupported(f"No socket on {self._host}: {error}") from error
         try:
-            port: int = transport.get_extra_info("sockname")[1]
+            host, port = transport.get_extra_info("sockname")[:2]
             self.created = True
             self._on_progress()
             async with asyncio.TaskGroup() as group:
-                lease = group.create_task(self._lease(tap_id, port))
+                lease = group.create_task(self._lease(tap_id, host, port))
                 await self._write(media)
                 lease.cancel()
         finally:
@@ -141,7 +141,7 @@ class StreamRecorder:
         write_note(self._folder, media)
         return media
 
-    async def _lease(self, tap_id: str, port: int) -> None:
+    async def _lease(self, tap_id: str, host: str, port: int) -> None:
         reception = self._reception
         patience = KEY_FRAME_RETRY
         trouble = ""
@@ -149,7 +149,7 @@ class StreamRecorder:
             tap = Tap(
                 tap_id=tap_id,
                 stream_id=self.plan.stream_id,
-                host=self._host,
+                host=host,
                 port=port,
                 key_frame=reception.needs_key_frame,
             )

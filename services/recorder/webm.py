@@ -224,13 +224,17 @@ def repair(path: Path) -> int:
     Raises `OSError`, or `ValueError` if it is not a file of ours. Repairing twice is harmless.
     """
     with _open(path, os.O_RDWR) as file:
-        if file.read(_INFO_AT)[:_SEGMENT_SIZE_AT] != _FRONT[:_SEGMENT_SIZE_AT]:
+        front = file.read(_CLUSTERS_AT)
+        if len(front) < _CLUSTERS_AT:
+            return 0
+        if front[:_SEGMENT_SIZE_AT] != _FRONT[:_SEGMENT_SIZE_AT]:
             raise ValueError(f"{path.name} does not begin as a recording does")
         contents = Contents()
         end = _CLUSTERS_AT
         for position, body in _clusters(file):
-            blocks = list(_blocks(body))
-            if not blocks:
+            try:
+                blocks = _blocks(body)
+            except ValueError:
                 break
             first = blocks[0]
             contents.mark(first.time, first.track, first.key, position - _SEGMENT_AT)
@@ -304,25 +308,24 @@ def _clusters(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
         position += 12 + size
 
 
-def _blocks(body: bytes) -> Iterator[Sample]:
-    """The samples of a cluster, without their data; ends where they make no sense."""
+def _blocks(body: bytes) -> list[Sample]:
+    """The samples of a cluster, without their data. Raises `ValueError` for a damaged one."""
     if body[:2] != ebml.TIMESTAMP + b"\x88":
-        return
+        raise ValueError("no time")
     start = int.from_bytes(body[2:10], "big")
     offset = 10
-    while offset < len(body):
+    samples = []
+    while offset < len(body) or not samples:
         if body[offset : offset + 1] != ebml.SIMPLE_BLOCK:
-            return
-        try:
-            size, length = ebml.read_size(body, offset + 1)
-        except ValueError:
-            return
+            raise ValueError("no block")
+        size, length = ebml.read_size(body, offset + 1)
         offset += 1 + length
-        if size < 4 or offset + size > len(body):
-            return
+        if size < _block.size or offset + size > len(body):
+            raise ValueError("a block is cut off")
         track, time, flags = _block.unpack_from(body, offset)
-        yield Sample(track & 0x7F, start + time, flags & 0x80 != 0, b"")
+        samples.append(Sample(track & 0x7F, start + time, flags & 0x80 != 0, b""))
         offset += size
+    return samples
 
 
 def _time(sample: Sample) -> int:
