@@ -69,6 +69,8 @@ class Node:
                 try:
                     await self._timers()
                 finally:
+                    for publication in tuple(self.publications.values()):
+                        self.end_publication(publication, "node stopped")
                     self.legs.close()
         finally:
             self.port.close()

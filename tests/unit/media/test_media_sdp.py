@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+import contextlib
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.conference.model import VideoCodec
+from services.media import negotiation, sdp
+from services.media.negotiation import CodecMissing, Ice, Section
+from services.media.sdp import SdpInvalid
+from tests.unit.media import offers
+
+ICE = Ice("ourufrag", "ourpassword", "192.0.2.9", 40000, offers.FINGERPRINT)
+BOTH = ["audio", "video"]
+
+
+def answered(text: str, codec: VideoCodec = VideoCodec.VP8, *, transcoding: bool = False) -> str:
+    offer = sdp.parse(text)
+    accepted = negotiation.incoming(offer, BOTH, negotiation.chooser(codec, transcoding))
+    sections = negotiation.publisher_answer(offer, accepted, {})
+    return negotiation.write(sections, ICE, "passive")
+
+
+def media_lines(text: str) -> list[str]:
+    return re.findall(r"^m=.*?(?=^m=|\Z)", text, re.MULTILINE | re.DOTALL)
+
+
+def test_a_publisher_of_chromium_is_answered_with_one_codec_a_line() -> None:
+    audio, video = media_lines(answered(offers.publisher()))
+    assert audio.startswith("m=audio 40000 UDP/TLS/RTP/SAVPF 111\r\n")
+    assert video.startswith("m=video 40000 UDP/TLS/RTP/SAVPF 96 97\r\n")
+    assert "a=rtpmap:96 VP8/90000" in video
+    assert "a=fmtp:97 apt=96" in video
+    for line in (audio, video):
+        assert "a=recvonly" in line
+        assert "a=setup:passive" in line
+        assert "a=candidate:1 1 udp 2130706431 192.0.2.9 40000 typ host" in line
+
+
+def test_transport_wide_feedback_is_never_promised() -> None:
+    answer = answered(offers.publisher())
+    assert "transport-cc" not in answer
+    assert "transport-wide-cc" not in answer
+    assert "a=rtcp-fb:96 goog-remb" in answer
+
+
+def test_an_ice_lite_answer_bundles_all_lines() -> None:
+    answer = answered(offers.publisher())
+    assert "a=ice-lite\r\n" in answer
+    assert "a=group:BUNDLE 0 1\r\n" in answer
+
+
+@pytest.mark.parametrize(
+    ("codec", "payload_types"),
+    [(VideoCodec.VP8, "96 97"), (VideoCodec.VP9, "98 99"), (VideoCodec.H264, "104 105")],
+)
+def test_a_forced_codec_is_the_only_one_left(codec: VideoCodec, payload_types: str) -> None:
+    video = media_lines(answered(offers.publisher(), codec))[1]
+    assert video.startswith(f"m=video 40000 UDP/TLS/RTP/SAVPF {payload_types}\r\n")
+
+
+def test_a_missing_forced_codec_fails_unless_transcoding_is_allowed() -> None:
+    without = offers.publisher().replace("VP9/90000", "XX/90000")
+    with pytest.raises(CodecMissing):
+        answered(without, VideoCodec.VP9)
+    assert "VP8/90000" in answered(without, VideoCodec.VP9, transcoding=True)
+
+
+def test_the_preferred_codec_is_vp8_where_there_is_vp8() -> None:
+    assert "VP8" in answered(offers.publisher(), VideoCodec.MEDIA_SERVER_PREFERRED)
+    without = offers.publisher().replace("VP8/90000", "XX/90000")
+    assert "VP9" in answered(without, VideoCodec.MEDIA_SERVER_PREFERRED)
+
+
+def test_four_lines_are_all_answered_and_the_first_of_each_kind_carries_the_media() -> None:
+    lines = media_lines(answered(offers.four_lines()))
+    assert len(lines) == 4
+    directions = [re.search(r"a=(recvonly|inactive)", line)[1] for line in lines]  # type: ignore[index]
+    assert directions == ["recvonly", "recvonly", "inactive", "inactive"]
+    accepted = negotiation.incoming(
+        sdp.parse(offers.four_lines()), BOTH, negotiation.chooser(VideoCodec.VP8, False)
+    )
+    assert (accepted["audio"].ssrc, accepted["video"].ssrc) == (1001, 2001)
+    assert accepted["video"].rtx_ssrc == 2002
+
+
+def test_of_simulcast_layers_the_full_one_is_kept() -> None:
+    video = media_lines(answered(offers.simulcast()))[1]
+    assert "a=rid:rdiv1 recv\r\na=simulcast:recv rdiv1\r\n" in video
+    assert "rdiv2" not in video
+    assert "sdes:rtp-stream-id" in video
+
+
+def test_an_undeclared_kind_is_answered_inactive() -> None:
+    offer = sdp.parse(offers.publisher())
+    choose = negotiation.chooser(VideoCodec.VP8, False)
+    accepted = negotiation.incoming(offer, ["audio"], choose)
+    answer = negotiation.write(negotiation.publisher_answer(offer, accepted, {}), ICE, "passive")
+    assert "a=inactive" in media_lines(answer)[1]
+
+
+def test_a_line_of_data_is_rejected_with_port_zero() -> None:
+    data = f"m=application 9 UDP/DTLS/SCTP webrtc-datachannel\n{offers.TRANSPORT}\na=mid:2"
+    offer = offers.description(offers.audio(), offers.video(), data, mids="0 1 2")
+    answer = answered(offer)
+    assert "m=application 0 UDP/DTLS/SCTP webrtc-datachannel" in answer
+    assert "a=group:BUNDLE 0 1\r\n" in answer
+
+
+def test_a_reconnecting_publisher_keeps_what_means_the_same_to_subscribers() -> None:
+    moved = offers.publisher().replace("a=extmap:13 urn:3gpp", "a=extmap:12 urn:3gpp")
+    choose = negotiation.chooser(VideoCodec.VP8, False)
+    first = negotiation.incoming(sdp.parse(offers.publisher()), BOTH, choose)
+    promised = {kind: (found.mid, found.extensions) for kind, found in first.items()}
+    again = negotiation.incoming(sdp.parse(moved), BOTH, choose, promised)
+    assert 13 in first["video"].extensions
+    assert 12 not in again["video"].extensions
+    assert again["video"].extensions[4] == negotiation.MID
+
+
+def test_the_mid_is_not_shared_between_different_lines() -> None:
+    known = {4: negotiation.MID, 1: "urn:3gpp:video-orientation"}
+    assert negotiation.shared_extensions(known, "0", known, "1") == {
+        1: "urn:3gpp:video-orientation"
+    }
+
+
+def test_h264_matches_by_profile_and_packetization_mode() -> None:
+    line = sdp.parse(offers.publisher()).lines[1]
+    chosen = negotiation.chooser(VideoCodec.H264, False)(line)
+    assert chosen.payload_type == 104
+    assert negotiation.matching({"video": chosen})(line).payload_type == 104
+    other = sdp.parse(
+        offers.receiver().replace("profile-level-id=42001f", "profile-level-id=64001f")
+    )
+    with pytest.raises(CodecMissing):
+        negotiation.matching({"video": chosen})(other.lines[1])
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda t: "hello", "no session description"),
+        (lambda t: t.replace("a=ice-ufrag", "a=x"), "ICE"),
+        (lambda t: t.replace("a=fingerprint", "a=x"), "fingerprint"),
+        (lambda t: t.replace("a=rtcp-mux", "a=x"), "rtcp-mux"),
+        (lambda t: t.replace("BUNDLE 0 1", "BUNDLE 0"), "BUNDLE"),
+        (lambda t: t.replace("a=mid:1", "a=mid:0"), "twice"),
+        (lambda t: t + "a=x:y\r\n" * 6000, "lines"),
+        (lambda t: t + "a=" + "x" * 300_000, "long"),
+        (lambda t: t + "m=audio 9 UDP/TLS/RTP/SAVPF 0\r\n" * 20, "m-lines"),
+        (lambda t: t.replace("m=audio 9", "m=audio -9"), "m-line"),
+        (lambda t: t.replace("actpass", "passive"), "DTLS server"),
+    ],
+)
+def test_an_unusable_offer_is_refused_with_its_reason(change: object, reason: str) -> None:
+    with pytest.raises(SdpInvalid, match=reason):
+        answered(change(offers.publisher()))  # type: ignore[operator]
+
+
+@given(st.text(max_size=2000))
+def test_any_text_is_a_description_or_is_refused(text: str) -> None:
+    with contextlib.suppress(SdpInvalid):
+        sdp.parse("v=0\n" + text)
+
+
+@given(st.data())
+def test_a_damaged_offer_is_answered_or_refused_and_injects_nothing(data: st.DataObject) -> None:
+    text = offers.publisher()
+    for _ in range(data.draw(st.integers(1, 6))):
+        at = data.draw(st.integers(0, len(text) - 1))
+        length = data.draw(st.integers(0, 12))
+        text = text[:at] + data.draw(st.text(max_size=12)) + text[at + length :]
+    try:
+        answer = answered(text, VideoCodec.NONE)
+    except (SdpInvalid, CodecMissing):
+        return
+    lines = answer.split("\r\n")
+    assert all(re.fullmatch(r"[vostmac]=[\x20-\x7e]*", line) for line in lines[:-1])
+    assert lines[-1] == ""
+
+
+def test_an_offer_to_a_subscriber_repeats_what_the_publisher_sends() -> None:
+    choose = negotiation.chooser(VideoCodec.VP8, False)
+    video = negotiation.incoming(sdp.parse(offers.publisher()), BOTH, choose)["video"]
+    text = negotiation.write(
+        [
+            Section(
+                "video",
+                video.mid,
+                "sendonly",
+                video.format,
+                video.extensions,
+                video.ssrc,
+                video.rtx_ssrc,
+                video.cname,
+                video.msid,
+            )
+        ],
+        ICE,
+        "actpass",
+    )
+    line = sdp.parse(text).lines[0]
+    assert (line.ssrc, line.rtx_ssrc, line.cname) == (2001, 2002, "QYgw2rNmGzVP7dYv")
+    assert line.mid == "1"
+    assert line.msid == sdp.Msid("stream-1", "video-1")
+    assert line.extensions == video.extensions
