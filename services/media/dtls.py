@@ -110,7 +110,7 @@ class Dtls:
         self._established = False
         self._seen: set[bytes] = set()
         self._flight: list[bytes] = []
-        self._repeats = 0
+        self.repeated = 0  # lost flights sent again
         self._transport = RTCDtlsTransport(cast(Any, self), [certificate])
         self._transport._set_role("server")
         self._transport.on("statechange", self._state_changed)
@@ -178,8 +178,8 @@ class Dtls:
                 self._seen.add(mark)
             return False
         length, offset, part = (int.from_bytes(datagram[i : i + 3], "big") for i in (14, 19, 22))
-        if offset + part == length and self._flight and self._repeats < REPEATS:
-            self._repeats += 1
+        if offset + part == length and self._flight and self.repeated < REPEATS:
+            self.repeated += 1
             for sent in self._flight:
                 self._send_datagram(sent)
         return bool(self._flight)

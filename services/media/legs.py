@@ -39,6 +39,10 @@ class Legs:
     def __len__(self) -> int:
         return len(self._legs)
 
+    @property
+    def serving(self) -> bool:
+        return self._group is not None
+
     def serve(self, group: asyncio.TaskGroup) -> None:
         """Take traffic; the legs' tasks run in `group`."""
         self._group = group

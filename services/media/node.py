@@ -61,6 +61,10 @@ class Node:
         self.publications: dict[str, Publication] = {}  # by stream id
         self._cpu_before = process_time()
 
+    @property
+    def serving(self) -> bool:
+        return self.legs.serving
+
     async def run(self) -> None:
         """Serve until cancelled, then close every leg with a goodbye."""
         try:
@@ -84,9 +88,9 @@ class Node:
                 publication.tick(now)
             if now - reported >= 1:
                 reported = now
-                self._each_second(now)
+                self.each_second(now)
 
-    def _each_second(self, now: float) -> None:
+    def each_second(self, now: float) -> None:
         for publication in tuple(self.publications.values()):
             publication.report(now)
             if publication.taps.expire(now):

@@ -67,7 +67,8 @@ class Peer:
         self.connected = asyncio.Event()
         self.remote_ufrag = self.remote_password = ""
         self.server: tuple[str, int] = ("", 0)
-        self.fingerprint_value = ""
+        self.fingerprint_value = ""  # to lie about the certificate
+        self.description = ""  # what the server answered or offered
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.setblocking(False)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)

@@ -1,0 +1,29 @@
+"""A media node in the test's process, real UDP, and clients for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from services.media.node import Node
+from tests.integration.media.stage import Stage, until
+
+
+@pytest.fixture
+async def node() -> AsyncIterator[Node]:
+    node = Node("127.0.0.1", range(1))
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(node.run())
+        await until(lambda: node.serving, "the node serves")
+        yield node
+        running.cancel()
+
+
+@pytest.fixture
+async def stage(node: Node) -> AsyncIterator[Stage]:
+    stage = Stage(node)
+    yield stage
+    for peer in stage.peers:
+        await peer.close()
