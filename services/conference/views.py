@@ -10,7 +10,14 @@ from typing import Any
 
 import msgspec
 
-from .model import KurentoOptions, OutputMode, RecordingLayout, RecordingProperties, RecordingStatus
+from .model import (
+    ConnectionType,
+    KurentoOptions,
+    OutputMode,
+    RecordingLayout,
+    RecordingProperties,
+    RecordingStatus,
+)
 from .state import Connection, Recording, Session, Stream
 
 Object = dict[str, Any]
@@ -86,6 +93,7 @@ def kurento_options(options: KurentoOptions | None) -> Object | None:
 def connection_object(connection: Connection, session_id: str, websocket_url: str) -> Object:
     publishers: list[Object] | None = None
     subscribers: list[Object] | None = None
+    camera = connection.type is ConnectionType.IPCAM
     if connection.active:
         stream = connection.stream
         publishers = [] if stream is None else [_publisher(stream)]
@@ -105,11 +113,11 @@ def connection_object(connection: Connection, session_id: str, websocket_url: st
         "location": connection.location,
         "ip": connection.ip,
         "platform": connection.platform,
-        "token": token_url(session_id, connection.token, websocket_url),
+        "token": None if camera else token_url(session_id, connection.token, websocket_url),
         "serverData": connection.server_data,
         "clientData": connection.client_data,
         "record": connection.record,
-        "role": connection.role.value,
+        "role": None if camera else connection.role.value,
         "kurentoOptions": kurento_options(connection.kurento_options),
         "customIceServers": msgspec.to_builtins(connection.custom_ice_servers),
         "rtspUri": None,
