@@ -71,7 +71,7 @@ def load(
         if item.name in given:
             _read(item, given[item.name], values, found)
         elif isinstance(item.default, str):
-            values[item.name] = parse(item.kind, item.default)
+            values[item.name] = _default(item, values)
     for item in PROPERTIES.values():
         if item.name not in given and not isinstance(item.default, str):
             try:
@@ -96,6 +96,11 @@ def _texts(source: Mapping[str, str]) -> dict[str, str]:
         for name, text in source.items()
         if name in PROPERTIES or name in aliases or name.startswith(MEDIA_SERVER_PREFIX)
     }
+
+
+def _default(item: Property, values: Mapping[str, Any]) -> Any:
+    text = item.default if isinstance(item.default, str) else item.default(values)
+    return parse(item.kind, text)
 
 
 def _read(item: Property, text: str, values: dict[str, Any], problems: list[Problem]) -> None:
@@ -123,7 +128,7 @@ def _warnings(
     without_effect = [
         item.name
         for item in PROPERTIES.values()
-        if item.inert and item.name in given and given[item.name] != item.default
+        if item.inert and item.name in given and values[item.name] != _default(item, values)
     ]
     if without_effect:
         warnings.append(f"settings without effect in this version: {', '.join(without_effect)}")
@@ -159,6 +164,6 @@ def _secrets(values: Mapping[str, Any]) -> frozenset[str]:
     found.update(value for name, value in headers if _TELLING.search(name))
     for item in PROPERTIES.values():
         value = values[item.name]
-        if item.secret and value != parse(item.kind, str(item.default)):
+        if item.secret and value != _default(item, values):
             found.update(value if isinstance(value, list) else [str(value)])
     return frozenset(secret for secret in found if len(secret) >= MASKED_LENGTH)

@@ -1,0 +1,99 @@
+# `make` lists the targets. `make run` and `make test` do all set-up themselves, in .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+COMPILE := CUSTOM_COMPILE_COMMAND="make requirements" $(BIN)/pip-compile --quiet \
+  --generate-hashes --strip-extras --allow-unsafe --annotation-style=line \
+  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+
+# One file a set of pins: a new pin is a new name, so the set-up runs again.
+PINS = $(shell cat $(1) pyproject.toml | sha256sum | cut -c1-16)
+RUN_READY := $(VENV)/.run-$(call PINS,requirements.txt)
+TEST_READY := $(VENV)/.test-$(call PINS,requirements-dev.txt)
+NODE_READY := tests/e2e/node_modules/.package-lock.json
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint types pytest e2e format bench bench-media bench-log requirements \
+  env-example clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
+
+run: $(RUN_READY) ## Start the server; settings come from .env (see .env.example)
+	@exec $(BIN)/tertulia serve
+
+test: lint types pytest e2e ## All checks and all tests
+
+lint: $(TEST_READY) ## Style, format and the arrows between the packages
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(TEST_READY) ## Type checks
+	$(BIN)/mypy
+
+pytest: $(TEST_READY) ## Unit, contract and integration tests
+	$(BIN)/pytest tests --ignore=tests/e2e
+
+e2e: $(TEST_READY) ## Browser tests; need Chromium (on the PATH, or CHROMIUM=…), node and npm
+	@missing=""; \
+	for tool in "$${CHROMIUM:-chromium chromium-browser}" node npm; do \
+	  found=""; for name in $$tool; do command -v $$name >/dev/null && found=1; done; \
+	  [ -n "$$found" ] || missing="$$missing $${tool%% *}"; \
+	done; \
+	if [ -z "$$missing" ]; then $(MAKE) --no-print-directory e2e-run; \
+	elif [ "$$CI" = true ]; then echo "The browser tests need:$$missing" >&2; exit 1; \
+	else printf '\n*** THE BROWSER TESTS DID NOT RUN. They need:%s\n\n' "$$missing"; fi
+
+.PHONY: e2e-run
+e2e-run: $(TEST_READY) $(NODE_READY)
+	$(BIN)/pytest tests/e2e
+
+format: $(TEST_READY) ## Put the code into the house format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: bench-log bench-media ## All benchmarks
+
+bench-log: $(TEST_READY) ## What the event log costs
+	$(BIN)/python -m benchmarks.bench_log
+
+bench-media: $(TEST_READY) ## What a forwarded packet costs
+	$(BIN)/python -m benchmarks.bench_media
+
+requirements: $(TEST_READY) ## Pin the newest versions that pyproject.toml allows
+	$(COMPILE) --upgrade --output-file=requirements.txt pyproject.toml
+	$(COMPILE) --upgrade --extra=dev --constraint=requirements.txt \
+	  --output-file=requirements-dev.txt pyproject.toml
+
+env-example: $(RUN_READY) ## Make .env.example from the tables of settings
+	$(BIN)/python -m services.settings > .env.example
+
+clean: ## Remove all that was made, but no data
+	rm -rf $(VENV) dist tests/e2e/node_modules .mypy_cache .pytest_cache .ruff_cache \
+	  .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 …" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV) || \
+	  { rm -rf $(VENV); echo "On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+
+$(RUN_READY): | $(BIN)/python
+	$(PIP) install --quiet --require-hashes -r requirements.txt
+	$(PIP) install --quiet --no-deps -e .
+	@rm -f $(VENV)/.run-*
+	@touch $@
+
+$(TEST_READY): | $(BIN)/python
+	$(PIP) install --quiet --require-hashes -r requirements-dev.txt
+	$(PIP) install --quiet --no-deps -e .
+	@rm -f $(VENV)/.test-*
+	@touch $@
+
+$(NODE_READY): tests/e2e/package-lock.json
+	cd tests/e2e && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
