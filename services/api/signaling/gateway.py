@@ -267,26 +267,30 @@ class Gateway:
         self._deliver(step.session_id, found.after_response)
         for event in commit.events:
             if isinstance(event, ParticipantLeft):
-                self._left(step, event)
+                self._left(step, event, [*found.before_response, *found.after_response])
         if undo is not None:
             self._spawn(self._undo(undo.session_id, undo.command))
 
     def _deliver(self, session_id: str, found: list[Notice]) -> None:
-        texts: dict[int, str] = {}  # one text for all who get the same params
+        texts: dict[tuple[str, int], str] = {}  # the same params for many are encoded once
         for notice in found:
-            text = texts.get(id(notice.params))
+            same = (notice.method, id(notice.params))
+            text = texts.get(same)
             if text is None:
-                text = texts[id(notice.params)] = rpc.notification(notice.method, notice.params)
+                text = texts[same] = rpc.notification(notice.method, notice.params)
             self._peers.deliver(Key(session_id, notice.to), text)
 
-    def _left(self, step: Step, event: ParticipantLeft) -> None:
+    def _left(self, step: Step, event: ParticipantLeft, found: list[Notice]) -> None:
         before = step.before.session
         connection = before.connections.get(event.connection_id) if before else None
-        self._peers.left(
-            connection.rpc_digest if connection else None,
-            Key(step.session_id, event.connection_id),
-            returns=event.reason is not Reason.NETWORK_DISCONNECT,
-        )
+        farewell = None
+        if event.reason is not Reason.NETWORK_DISCONNECT:  # such a client was given up
+            for notice in found:
+                own = notice.params.get("connectionId") == notice.to == event.connection_id
+                if own and notice.method == "participantEvicted":
+                    farewell = rpc.notification(notice.method, notice.params)
+        key = Key(step.session_id, event.connection_id)
+        self._peers.left(connection.rpc_digest if connection else None, key, farewell)
 
     async def _undo(self, session_id: str, command: Any) -> None:
         try:

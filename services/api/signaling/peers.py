@@ -48,7 +48,8 @@ def digest_of(rpc_id: str) -> str:
 
 class Peer:
     """One logical client. `key` is known once it joined; `rpc_id` is unknown after a restart until
-    the client tells it. `lost`: it cannot come back; `left`: its participant is in no session."""
+    the client tells it. `lost`: it cannot come back; `left`: its participant is in no session any
+    more, and `farewell` is the eviction it must hear of."""
 
     def __init__(self, digest: str, rpc_id: str = "", key: Key | None = None) -> None:
         self.digest = digest
@@ -57,6 +58,7 @@ class Peer:
         self.socket: Socket | None = None
         self.lost = False
         self.left = False
+        self.farewell: str | None = None
         self.backlog = FrameQueue(BACKLOG_FRAMES, BACKLOG_SIZE)
         self.requests: deque[Pending] = deque()
         self.working = False
@@ -103,19 +105,20 @@ class Peers:
             self._by_digest[digest] = peer
             self.bind(peer, key)
 
-    def left(self, digest: str | None, key: Key, *, returns: bool) -> None:
-        """The participant is no more. With `returns` a client that is away may still come back to
-        hear why; without, it is told that it is unknown."""
+    def left(self, digest: str | None, key: Key, farewell: str | None) -> None:
+        """The participant is no more. A client that is away, or loses its socket now, may come
+        back to hear its farewell; without one it is told that it is unknown."""
         if digest is not None:
             self._participants.pop(digest, None)
         peer = self._by_key.pop(key, None)
         if peer is None:
             return
         peer.left = True
+        peer.farewell = farewell
         if peer.socket is not None:
             peer.stop_timer()
             self._close_later(peer.socket)
-        elif not returns or not peer.backlog:
+        elif farewell is None:
             self.drop(peer)
 
     # Sockets
@@ -172,12 +175,25 @@ class Peers:
         if peer is None or peer.socket is not socket:
             return
         peer.socket = None
-        if peer.left or (peer.key is None and not peer.working):
-            self.drop(peer)
+        if peer.left:
+            self._part(peer, socket)
         elif peer.key is not None:
             for frame in socket.unsent():
                 self._keep(peer, frame)
             self._start_grace(peer)
+        elif not peer.working:
+            self.drop(peer)
+
+    def _part(self, peer: Peer, socket: Socket) -> None:
+        """The socket is lost after the participant left. A client that comes back has not seen
+        its farewell, or it would not; so that alone may be sent again."""
+        if peer.farewell is None:
+            self.drop(peer)
+            return
+        texts = [frame.text for frame in socket.unsent() if frame.text != peer.farewell]
+        for text in (*texts, peer.farewell):
+            peer.backlog.push(Frame(text, kept=True))
+        self._start_grace(peer)
 
     def held(self, key: Key) -> bool:
         """Is the participant served by a socket of this gateway?"""

@@ -8,12 +8,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from services.api.signaling.peers import Key
 from services.conference.commands import RemoveConnection, SendSignal
 from services.conference.model import Role
 from services.eventlog.log import LogUnavailable
 from services.eventlog.memory import MemoryLog
 from services.settings import Sessions, Settings
-from tests.unit.signaling.harness import Client, FakeNodes, World, replica
+from tests.unit.signaling.harness import Client, FakeNodes, World, replica, until
 
 SHORT = Settings(sessions=Sessions(reconnection_grace=0.3))
 
@@ -138,13 +139,24 @@ async def test_a_client_that_comes_back_in_time_is_not_evicted_later(hasty: Worl
     assert (await again.result("echo", {}))["sessionId"] == a.rpc_id
 
 
-async def test_who_was_evicted_while_away_hears_the_reason_on_coming_back(world: World) -> None:
+@pytest.mark.parametrize("noticed", [True, False])
+async def test_who_was_evicted_while_away_hears_the_reason_on_coming_back(
+    world: World, *, noticed: bool
+) -> None:
+    """Also if the eviction went to a socket whose loss the server noticed only later."""
     a, _ = await world.user(), await world.user()
-    await a.drop()
+    if noticed:
+        await a.drop()
+        await until(lambda: not world.gateway._peers.held(Key("S1", a.id)))
     await world.execute("S1", RemoveConnection(a.id))
+    await world.eventually(lambda state: a.id not in state.session.connections)
+    if not noticed:
+        await a.note("participantEvicted")  # as bytes that never reached the page
+        await a.drop()
     again = await come_back(world, a)
     evicted = await again.note("participantEvicted")
     assert evicted == {"connectionId": a.id, "reason": "forceDisconnectByServer"}
+    assert again.story() == ["result", "participantEvicted"]
 
 
 async def test_a_socket_stays_open_for_a_while_after_its_user_was_evicted(
