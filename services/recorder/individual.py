@@ -30,6 +30,7 @@ from services.eventlog.log import CommitRefused, LogError
 
 from .archive import Cancelled, NoMedia, archive, recover
 from .plan import plan_streams
+from .store import explain
 from .stream import StreamRecorder
 from .taps import Taps
 
@@ -86,14 +87,11 @@ class Reporter:
 
 
 class IndividualRecording:
-    """`was_started`: it has been `started` before, so that being stopped leads to `ready`."""
-
     def __init__(
         self,
         recording: Recording,
         session: Session | None,
         *,
-        was_started: bool,
         folder: Path,
         taps: Taps,
         reporter: Reporter,
@@ -101,7 +99,6 @@ class IndividualRecording:
     ) -> None:
         self._recording = recording
         self._plans = plan_streams(session, recording)
-        self._was_started = was_started or recording.status is RecordingStatus.STARTED
         self._folder = folder
         self._taps = taps
         self._reporter = reporter
@@ -110,14 +107,13 @@ class IndividualRecording:
         self._streams: dict[str, StreamRecorder] = {}  # the latest of each stream, by its id
         self._awaited: list[StreamRecorder] | None = None
         self._start_reported = False
-        self._disk_error: str | None = None
+        self._disk_failed = False
         self._discarded = Event()
 
     def update(self, recording: Recording, session: Session | None) -> None:
         """The latest state; `run` acts on it."""
         self._recording = recording
         self._plans = plan_streams(session, recording)
-        self._was_started |= recording.status is RecordingStatus.STARTED
         self._changed.set()
 
     def discard(self) -> None:
@@ -133,7 +129,12 @@ class IndividualRecording:
                 await self._follow(group)
                 for stream in self._streams.values():
                     stream.stop()
-            if self._recording.status is RecordingStatus.STOPPED and not self._discarded.is_set():
+            await self._report_disk_error()
+            if (
+                self._recording.status is RecordingStatus.STOPPED
+                and not self._disk_failed
+                and not self._discarded.is_set()
+            ):
                 await self._conclude()
         finally:
             self._discarded.set()  # a thread may still be at the zip
@@ -143,7 +144,9 @@ class IndividualRecording:
         try:
             await asyncio.to_thread(recover, self._folder)
         except (OSError, ValueError, msgspec.MsgspecError) as error:
-            log.warning("file cannot be repaired", recording=self._recording.id, reason=str(error))
+            log.warning(
+                "file cannot be repaired", recording=self._recording.id, reason=explain(error)
+            )
 
     async def _follow(self, group: asyncio.TaskGroup) -> None:
         """Keep the streams as planned until the recording is stopped or has failed."""
@@ -189,10 +192,9 @@ class IndividualRecording:
     async def _report_disk_error(self) -> None:
         """All streams share the disk: what one cannot write makes the recording incomplete."""
         broken = next((stream for stream in self._streams.values() if stream.disk_error), None)
-        if broken is not None and self._disk_error is None:
-            self._disk_error = broken.error or "The disk failed."
-            self._start_reported = True
-            await self._reporter.failed(self._recording, self._disk_error)
+        if broken is not None and not self._disk_failed:
+            self._disk_failed = self._start_reported = True
+            await self._reporter.failed(self._recording, broken.error or "The disk failed.")
 
     async def _report_start(self, *, late: bool) -> None:
         """Section 9: report the start once its outcome is known."""
@@ -214,23 +216,16 @@ class IndividualRecording:
     async def _conclude(self) -> None:
         """The recording was stopped and all files are closed."""
         recording = self._recording
-        if not self._was_started:
-            message = "The session ended while the recording was starting."
-        elif self._disk_error is not None:
-            message = self._disk_error
+        try:
+            archived = await asyncio.to_thread(
+                archive, self._folder, recording, self._discarded.is_set
+            )
+        except Cancelled:
+            return
+        except (OSError, ValueError, msgspec.MsgspecError, NoMedia) as error:
+            await self._reporter.failed(recording, explain(error))
         else:
-            try:
-                archived = await asyncio.to_thread(
-                    archive, self._folder, recording, self._discarded.is_set
-                )
-            except Cancelled:
-                return
-            except (OSError, ValueError, msgspec.MsgspecError, NoMedia) as error:
-                message = str(error)
-            else:
-                await self._reporter.ready(recording, archived.size, archived.duration)
-                return
-        await self._reporter.failed(recording, message)
+            await self._reporter.ready(recording, archived.size, archived.duration)
 
 
 def _command_id(recording: Recording, report: str) -> str:

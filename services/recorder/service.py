@@ -25,7 +25,7 @@ from services.conference.events import (
     RecordingStarted,
     RecordingStopped,
 )
-from services.conference.evolve import evolve
+from services.conference.evolve import evolve_all
 from services.conference.model import OutputMode, RecordingStatus
 from services.conference.state import EMPTY, Recording, Session, State
 from services.eventlog.bus import CommandBus
@@ -33,7 +33,7 @@ from services.eventlog.follower import Step, follow
 from services.eventlog.log import EventLog
 
 from .individual import IndividualRecording, Reporter
-from .store import Store, UnsafeName
+from .store import Store, UnsafeName, explain
 from .taps import Taps
 
 POSITION_INTERVAL = 1000  # commits after which the position is kept though nothing was recorded
@@ -55,13 +55,6 @@ log = structlog.get_logger(__name__)
 class _Running(msgspec.Struct):
     recorder: IndividualRecording
     task: asyncio.Task[None] | None = None
-
-
-class _History(msgspec.Struct):
-    """A session at one position of the log."""
-
-    state: State = EMPTY
-    started: set[str] = set()  # the recordings that have been `started`
 
 
 class RecorderService:
@@ -109,35 +102,24 @@ class RecorderService:
         for entity in await asyncio.to_thread(self._store.entities):
             if entity.status not in _FINISHED:
                 touched.add(entity.session_id)
-        histories = {session_id: await self._history(session_id, head) for session_id in touched}
+        states = {session_id: await self._state(session_id, head) for session_id in touched}
         for session_id, recording_id in deleted:
-            recording = histories[session_id].state.recordings.get(recording_id)
+            recording = states[session_id].recordings.get(recording_id)
             if recording is None or not await asyncio.to_thread(self._store.holds, recording):
                 await self._delete(session_id, recording_id)
-        for history in histories.values():
-            for recording in history.state.recordings.values():
+        for state in states.values():
+            for recording in state.recordings.values():
                 if recording.status not in _FINISHED or await asyncio.to_thread(
                     self._store.holds, recording
                 ):
-                    await self._take(
-                        group,
-                        recording,
-                        history.state.session,
-                        was_started=recording.id in history.started,
-                        sequence=head,
-                    )
+                    await self._take(group, recording, state.session, head)
         await self._keep_position(head)
 
-    async def _history(self, session_id: str, head: int) -> _History:
-        history = _History()
+    async def _state(self, session_id: str, head: int) -> State:
+        state = EMPTY
         async for recorded in self._log.read(session_id, up_to=head):
-            for event in recorded.commit.events:
-                history.state = evolve(history.state, event)
-                if isinstance(event, RecordingRequested):
-                    history.started.discard(event.recording_id)
-                elif isinstance(event, RecordingStarted):
-                    history.started.add(event.recording_id)
-        return history
+            state = evolve_all(state, recorded.commit.events)
+        return state
 
     async def _step(self, group: asyncio.TaskGroup, step: Step) -> bool:
         """Whether a recording changed."""
@@ -150,13 +132,7 @@ class RecorderService:
         for recording_id, recording in after.items():
             known = before.get(recording_id)
             if known is not recording and known != recording:
-                await self._take(
-                    group,
-                    recording,
-                    step.after.session,
-                    was_started=known is not None and known.status is RecordingStatus.STARTED,
-                    sequence=step.recorded.sequence,
-                )
+                await self._take(group, recording, step.after.session, step.recorded.sequence)
         for recording_id, running in self._running.get(session_id, {}).items():
             if (current := after.get(recording_id)) is not None:
                 running.recorder.update(current, step.after.session)
@@ -167,8 +143,6 @@ class RecorderService:
         group: asyncio.TaskGroup,
         recording: Recording,
         session: Session | None,
-        *,
-        was_started: bool,
         sequence: int,
     ) -> None:
         """A recording is new or changed: show it in its folder and do what is to be done."""
@@ -188,7 +162,6 @@ class RecorderService:
             recorder = IndividualRecording(
                 recording,
                 session,
-                was_started=was_started,
                 folder=self._store.folder(recording.id),
                 taps=self._taps,
                 reporter=self._reporter,
@@ -203,8 +176,9 @@ class RecorderService:
         try:
             await asyncio.to_thread(self._store.write_entity, recording)
         except (OSError, UnsafeName) as error:
-            log.error("entity file not written", recording=recording.id, reason=str(error))
-            return str(error)
+            problem = explain(error)
+            log.error("entity file not written", recording=recording.id, reason=problem)
+            return problem
         return None
 
     def _spawn(
@@ -246,7 +220,7 @@ class RecorderService:
         try:
             await asyncio.to_thread(self._store.delete, recording_id)
         except (OSError, UnsafeName) as error:
-            log.error("recording not deleted", recording=recording_id, reason=str(error))
+            log.error("recording not deleted", recording=recording_id, reason=explain(error))
 
     async def _keep_position(self, sequence: int) -> None:
         """After a crash everything from here on is looked at again."""
@@ -255,4 +229,4 @@ class RecorderService:
         try:
             await asyncio.to_thread(self._store.keep_position, reflected)
         except OSError as error:
-            log.error("position not kept", reason=str(error))
+            log.error("position not kept", reason=explain(error))

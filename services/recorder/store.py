@@ -112,11 +112,13 @@ class Store:
             folder.mkdir(mode=0o750)
         except FileExistsError:
             known = self.entity(recording.id)
-            if (known is not None and known.created_at != recording.created_at) or (
-                known is None and any(folder.iterdir())
+            if (
+                known.created_at != recording.created_at
+                if known is not None
+                else not folder.is_dir() or any(folder.iterdir())
             ):
                 raise FileExistsError(
-                    f"The folder {recording.id} holds another recording; move it away."
+                    f"There is something else in the place of {recording.id}; move it away."
                 ) from None
         write_whole(folder / f".recording.{recording.id}", self._entity_json(recording))
         sync_directory(self.root)
@@ -147,6 +149,13 @@ class Store:
             if key == "sessionId":
                 entity["uniqueSessionId"] = recording.unique_session_id
         return msgspec.json.encode(entity)
+
+
+def explain(error: Exception) -> str:
+    """For people outside: without the paths of this machine."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"The recording cannot be written: {error.strerror}."
+    return str(error) or type(error).__name__
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -17,6 +17,7 @@ from .archive import MediaFile, complete, next_file, write_note
 from .frames import Unsupported
 from .plan import StreamPlan
 from .reception import Reception
+from .store import explain
 from .taps import TapFailed, Taps
 from .webm import Sample, VideoFormat, WebmWriter
 
@@ -106,7 +107,7 @@ class StreamRecorder:
                 lambda: _Endpoint(self._reception, self._wake.set), local_addr=(self._host, 0)
             )
         except OSError as error:
-            raise Unsupported(f"No socket on {self._host}: {error}") from error
+            raise Unsupported(f"no socket for it: {error.strerror}") from error
         try:
             host, port = transport.get_extra_info("sockname")[:2]
             self.created = True
@@ -233,7 +234,7 @@ class StreamRecorder:
         error: BaseException = group
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
-        self.error = str(error) or type(error).__name__
+        self.error = explain(error) if isinstance(error, Exception) else "cancelled"
         self._log.warning("stream recorder failed", reason=self.error)
 
     # These block on the disk.

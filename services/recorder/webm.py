@@ -314,7 +314,7 @@ def _blocks(body: bytes) -> list[Sample]:
         raise ValueError("no time")
     start = int.from_bytes(body[2:10], "big")
     offset = 10
-    samples = []
+    samples: list[Sample] = []
     while offset < len(body) or not samples:
         if body[offset : offset + 1] != ebml.SIMPLE_BLOCK:
             raise ValueError("no block")

@@ -108,7 +108,7 @@ def test_the_entity_file_is_the_recording_object_and_the_unique_session_id(store
 
 def test_a_folder_of_another_recording_is_never_taken(store: Store) -> None:
     store.write_entity(recording(created_at=CREATED - 1))
-    with pytest.raises(FileExistsError, match="another recording"):
+    with pytest.raises(FileExistsError, match="something else"):
         store.write_entity(recording())
     stranger = store.root / "ses_B"
     stranger.mkdir()
