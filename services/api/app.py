@@ -1,0 +1,42 @@
+"""The api as an ASGI application: all routes, wired in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from litestar import Litestar, Router
+from litestar.config.cors import CORSConfig
+from litestar.datastructures import State
+from litestar.types import ControllerRouterHandler
+
+from .rest import connections, errors, files, openapi, others, recordings, sessions
+from .rest.api import Api
+from .rest.auth import authenticated
+from .rest.parsing import MAX_BODY
+
+
+def create_app(api: Api, more: Sequence[ControllerRouterHandler] = ()) -> Litestar:
+    """`more`: routes that are not REST, such as the signaling socket and the pages."""
+    rest = Router(
+        path="/openvidu/api",
+        guards=[authenticated],
+        route_handlers=[
+            *sessions.routes(api),
+            *connections.routes(api),
+            *recordings.routes(api),
+            *others.routes(api),
+        ],
+    )
+    return Litestar(
+        route_handlers=[rest, *files.handlers(api), others.livez, openapi.assets(), *more],
+        cors_config=CORSConfig(
+            allow_origins=["*"],
+            expose_headers=["Accept-Ranges", "Content-Range", "ETag"],
+        ),
+        exception_handlers={Exception: errors.handle},
+        openapi_config=openapi.config(),
+        request_max_body_size=MAX_BODY,
+        state=State({"secret": api.settings.access.secret}),
+        logging_config=None,
+        debug=False,
+    )

@@ -1,0 +1,43 @@
+"""What the handlers need, handed to each `routes(api)`."""
+
+from __future__ import annotations
+
+import re
+from random import Random
+from secrets import SystemRandom
+from typing import Any
+
+from litestar import Request
+from msgspec import Struct
+
+from services.api.commands import Commands
+from services.api.feed import Feed
+from services.api.nodes import Nodes
+from services.api.views import Views
+from services.conference.commands import Command
+from services.eventlog.bus import CommandBus, Outcome
+from services.settings import Settings
+
+HttpRequest = Request[Any, Any, Any]
+
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+class Api(Struct, frozen=True):
+    settings: Settings
+    bus: CommandBus
+    feed: Feed
+    commands: Commands
+    views: Views
+    nodes: Nodes
+    rng: Random = SystemRandom()
+    recording_start_seconds: float = 15.0
+
+    async def execute(self, request: HttpRequest, session_id: str, command: Command) -> Outcome:
+        """Done and visible. The request's `traceparent`, if it is one, goes into the log."""
+        trace = request.headers.get("traceparent", "")
+        return await self.commands.execute(
+            session_id,
+            command,
+            traceparent=trace if _TRACEPARENT.fullmatch(trace) else None,
+        )

@@ -1,0 +1,161 @@
+"""Connections and tokens: `rest-api.md`, "The Connection object", "Generate a token"."""
+
+from __future__ import annotations
+
+from litestar import delete, get, patch, post
+from litestar.handlers import HTTPRouteHandler
+
+from services.conference import ids
+from services.conference.commands import CreateConnection, ModifyConnection, RemoveConnection
+from services.conference.errors import ConnectionNotFound, SessionNotFound
+from services.conference.model import ConnectionType, Role
+from services.conference.state import Connection, State
+
+from . import replies
+from .api import Api, HttpRequest
+from .bodies import ConnectionBody, ModificationBody, TokenBody
+from .errors import ApiError
+from .openapi import fails, takes
+from .parsing import flag, parse
+from .replies import Reply
+
+TAGS = ["Connections"]
+PATH = "/sessions/{session_id:str}/connection"
+
+_NO_SESSION = "No session exists for the passed session id"
+_NO_CONNECTION = "No connection exists for the passed connection id"
+
+
+def routes(api: Api) -> list[HTTPRouteHandler]:
+    views = api.views
+
+    async def make(
+        request: HttpRequest, session_id: str, body: ConnectionBody | TokenBody
+    ) -> Connection:
+        connection_id = ids.connection_id(api.rng)
+        command = CreateConnection(
+            connection_id,
+            ids.token(api.rng),
+            role=body.role or Role.PUBLISHER,
+            record=body.record is not False,
+            server_data=body.data or "",
+            kurento_options=body.kurento_options.options() if body.kurento_options else None,
+            custom_ice_servers=tuple(server.server() for server in body.custom_ice_servers or ()),
+        )
+        outcome = await api.execute(request, session_id, command)
+        return _connection(outcome.after, connection_id)
+
+    @post(
+        PATH,
+        operation_id="initializeConnection",
+        summary="Initialize a connection",
+        tags=TAGS,
+        status_code=200,
+        operation_class=takes(ConnectionBody),
+        responses=fails(
+            {
+                400: "Problem with some body parameter",
+                404: _NO_SESSION,
+                501: "IP cameras are not supported by this version",
+            }
+        ),
+    )
+    async def initialize(request: HttpRequest, session_id: str) -> Reply:
+        body = await parse(request, ConnectionBody)
+        if body.type is ConnectionType.IPCAM:
+            if not body.rtsp_uri:
+                raise ApiError(400, "rtspUri is mandatory for type IPCAM")
+            if await views.session(session_id) is None:
+                raise SessionNotFound("The session does not exist")
+            raise ApiError(501, "IP cameras are not supported by this version")
+        return replies.ok(
+            views.render_connection(await make(request, session_id, body), session_id)
+        )
+
+    @post(
+        "/tokens",
+        operation_id="generateToken",
+        summary="Generate a token",
+        description="Initialize a connection instead.",
+        deprecated=True,
+        tags=TAGS,
+        status_code=200,
+        operation_class=takes(TokenBody),
+        responses=fails({400: "Problem with some body parameter", 404: _NO_SESSION}),
+    )
+    async def generate_token(request: HttpRequest) -> Reply:
+        body = await parse(request, TokenBody)
+        connection = await make(request, body.session, body)
+        return replies.ok(views.render_token(connection, body.session))
+
+    @get(
+        PATH + "/{connection_id:str}",
+        operation_id="getConnection",
+        summary="Retrieve a connection",
+        tags=TAGS,
+        responses=fails({400: _NO_SESSION, 404: _NO_CONNECTION}),
+    )
+    async def retrieve(session_id: str, connection_id: str) -> Reply:
+        found = await views.connection(session_id, connection_id)
+        if found is None:
+            if await views.session(session_id) is None:
+                raise SessionNotFound("The session does not exist")
+            raise ConnectionNotFound("The connection does not exist")
+        return replies.ok(found)
+
+    @get(
+        PATH,
+        operation_id="listConnections",
+        summary="Retrieve all connections",
+        description="With `pendingConnections=false` the active ones only.",
+        tags=TAGS,
+        responses=fails({404: _NO_SESSION}),
+    )
+    async def retrieve_all(request: HttpRequest, session_id: str) -> Reply:
+        pending = flag(request, "pendingConnections", default=True)
+        found = await views.connections(session_id, pending=pending)
+        if found is None:
+            raise SessionNotFound("The session does not exist")
+        return replies.page(found)
+
+    @patch(
+        PATH + "/{connection_id:str}",
+        operation_id="modifyConnection",
+        summary="Modify a connection",
+        tags=TAGS,
+        operation_class=takes(ModificationBody),
+        responses=fails(
+            {
+                400: "Problem with some body parameter",
+                404: f"{_NO_SESSION}, or {_NO_CONNECTION}",
+            }
+        ),
+    )
+    async def modify(request: HttpRequest, session_id: str, connection_id: str) -> Reply:
+        body = await parse(request, ModificationBody)
+        command = ModifyConnection(connection_id, body.role, body.record)
+        outcome = await api.execute(request, session_id, command)
+        return replies.ok(
+            views.render_connection(_connection(outcome.after, connection_id), session_id)
+        )
+
+    @delete(
+        PATH + "/{connection_id:str}",
+        operation_id="removeConnection",
+        summary="Close a connection",
+        tags=TAGS,
+        status_code=204,
+        responses=fails({400: _NO_SESSION, 404: _NO_CONNECTION}),
+    )
+    async def remove(request: HttpRequest, session_id: str, connection_id: str) -> Reply:
+        await api.execute(request, session_id, RemoveConnection(connection_id))
+        return replies.empty(204)
+
+    return [initialize, generate_token, retrieve, retrieve_all, modify, remove]
+
+
+def _connection(state: State, connection_id: str) -> Connection:
+    connection = state.session.connections.get(connection_id) if state.session else None
+    if connection is None:
+        raise ConnectionNotFound("The connection does not exist")
+    return connection

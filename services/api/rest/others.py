@@ -1,0 +1,87 @@
+"""Signals, streams, configuration and health: `rest-api.md`, "Others"."""
+
+from __future__ import annotations
+
+from litestar import delete, get, post
+from litestar.handlers import HTTPRouteHandler
+
+from services.conference.commands import SendSignal, UnpublishStream
+from services.conference.model import Reason
+from services.settings.config_object import config_object
+
+from . import replies
+from .api import Api, HttpRequest
+from .bodies import SignalBody
+from .openapi import fails, takes
+from .parsing import parse
+from .replies import Reply
+
+TAGS = ["Others"]
+
+
+def routes(api: Api) -> list[HTTPRouteHandler]:
+    config = config_object(api.settings)
+
+    @post(
+        "/signal",
+        operation_id="sendSignal",
+        summary="Send a signal to a session",
+        tags=TAGS,
+        status_code=200,
+        operation_class=takes(SignalBody),
+        responses=fails(
+            {
+                400: "Problem with some body parameter",
+                404: "No session exists for the passed session",
+                406: "A receiver is not in the session, or nobody is",
+            }
+        ),
+    )
+    async def signal(request: HttpRequest) -> Reply:
+        body = await parse(request, SignalBody)
+        kind = body.type.removeprefix("signal:") if body.type is not None else None
+        command = SendSignal(to=tuple(body.to or ()), type=kind, data=body.data)
+        await api.execute(request, body.session, command)
+        return replies.empty(200)
+
+    @delete(
+        "/sessions/{session_id:str}/stream/{stream_id:str}",
+        operation_id="unpublishStream",
+        summary="Unpublish a stream from a connection",
+        tags=TAGS,
+        status_code=204,
+        responses=fails(
+            {
+                400: "No session exists for the passed session id",
+                404: "No stream exists for the passed stream id",
+                405: "The stream of an IP camera goes with its connection only",
+            }
+        ),
+    )
+    async def unpublish(request: HttpRequest, session_id: str, stream_id: str) -> Reply:
+        command = UnpublishStream(stream_id, Reason.FORCE_UNPUBLISH_BY_SERVER)
+        await api.execute(request, session_id, command)
+        return replies.empty(204)
+
+    @get("/config", operation_id="getConfig", summary="Get the active configuration", tags=TAGS)
+    async def show_config() -> Reply:
+        return replies.ok(config)
+
+    @get(
+        "/health",
+        operation_id="getHealth",
+        summary="Check the health",
+        tags=TAGS,
+        responses=fails({503: "No media node runs"}),
+    )
+    async def health() -> Reply:
+        if api.nodes.alive():
+            return replies.ok({"status": "UP"})
+        return replies.ok({"status": "DOWN"}, 503)
+
+    return [signal, unpublish, show_config, health]
+
+
+@get("/livez", operation_id="livez", summary="Does the process answer?", tags=["Operations"])
+async def livez() -> Reply:
+    return replies.ok({"status": "UP"})

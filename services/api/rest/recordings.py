@@ -1,0 +1,192 @@
+"""Recordings: `rest-api.md`, "The Recording object"; statuses and order of checks of
+`recording.md` sections 1 and 14."""
+
+from __future__ import annotations
+
+import asyncio
+
+from litestar import delete, get, post
+from litestar.handlers import HTTPRouteHandler
+
+from services.api.feed import Watch
+from services.conference.commands import (
+    DeleteRecording,
+    ReportRecordingFailed,
+    StartRecording,
+    StopRecording,
+)
+from services.conference.decide import decide
+from services.conference.decisions.recordings import resolve
+from services.conference.errors import ConferenceError, RecordingNotFound, SessionNotFound
+from services.conference.events import RecordingRequested
+from services.conference.ids import session_of_recording
+from services.conference.model import OutputMode, RecordingOptions, RecordingStatus
+from services.conference.state import Recording, Session, State
+from services.eventlog.bus import Outcome
+
+from . import replies
+from .api import Api, HttpRequest
+from .bodies import RecordingStartBody, check_ranges
+from .errors import ApiError
+from .openapi import fails, takes
+from .parsing import fit, json_object
+from .replies import Reply
+
+TAGS = ["Recordings"]
+
+_NO_RECORDING = "No recording exists for the passed id"
+_OFF = "The recording module is off (OPENVIDU_RECORDING)"
+
+
+def routes(api: Api) -> list[HTTPRouteHandler]:
+    enabled = api.settings.recording.enabled
+
+    async def unless_off(_: HttpRequest) -> Reply | None:
+        return None if enabled else replies.empty(501)
+
+    @post(
+        "/recordings/start",
+        operation_id="startRecording",
+        summary="Start the recording of a session",
+        tags=TAGS,
+        status_code=200,
+        operation_class=takes(RecordingStartBody),
+        responses=fails(
+            {
+                400: "Problem with some body parameter",
+                404: "No session exists for the passed session",
+                406: "The session has no connected participants",
+                409: "The session is not ROUTED, or is being recorded",
+                422: "resolution, frameRate or shmSize out of range, or neither audio nor video",
+                500: "The recording could not be started (plain text)",
+                501: f"{_OFF}, or the output mode is not supported yet",
+            }
+        ),
+    )
+    async def start(request: HttpRequest) -> Reply:
+        given = json_object(await request.body())
+        if not enabled:
+            return replies.empty(501)
+        session_id = given.get("session")
+        if not isinstance(session_id, str) or not session_id:
+            raise ApiError(400, "session is mandatory, a String that is not empty")
+        session = _recordable(await api.bus.load(session_id))
+        options = fit(given, RecordingStartBody).options()
+        properties = resolve(options, session.properties.default_recording_properties)
+        check_ranges(properties, 422)
+        if properties.output_mode is not OutputMode.INDIVIDUAL:
+            raise ApiError(501, "This version records with outputMode INDIVIDUAL only")
+        with api.feed.watch(session_id) as watch:
+            outcome = await api.execute(request, session_id, StartRecording(options))
+            recording = await _started(api, watch, outcome)
+        if isinstance(recording, str):
+            return replies.text(f"Error starting recording: {recording}", 500)
+        return replies.ok(api.views.render_recording(recording))
+
+    @post(
+        "/recordings/stop/{recording_id:str}",
+        operation_id="stopRecording",
+        summary="Stop the recording of a session",
+        tags=TAGS,
+        status_code=200,
+        before_request=unless_off,
+        responses=fails(
+            {404: "No active recording has the passed id", 406: "It is still starting", 501: _OFF}
+        ),
+    )
+    async def stop(request: HttpRequest, recording_id: str) -> Reply:
+        session_id = session_of_recording(recording_id)
+        outcome = await api.execute(request, session_id, StopRecording(recording_id))
+        return replies.ok(api.views.render_recording(outcome.after.recordings[recording_id]))
+
+    @get(
+        "/recordings/{recording_id:str}",
+        operation_id="getRecording",
+        summary="Retrieve a recording",
+        tags=TAGS,
+        before_request=unless_off,
+        responses=fails({404: _NO_RECORDING, 501: _OFF}),
+    )
+    async def retrieve(recording_id: str) -> Reply:
+        found = await api.views.recording(recording_id)
+        if found is None:
+            raise RecordingNotFound(_NO_RECORDING)
+        return replies.ok(found)
+
+    @get(
+        "/recordings",
+        operation_id="listRecordings",
+        summary="Retrieve all recordings",
+        tags=TAGS,
+        before_request=unless_off,
+        responses=fails({501: _OFF}),
+    )
+    async def retrieve_all() -> Reply:
+        found = await api.views.recordings()
+        return replies.ok({"count": len(found), "items": found})
+
+    @delete(
+        "/recordings/{recording_id:str}",
+        operation_id="deleteRecording",
+        summary="Delete a recording",
+        tags=TAGS,
+        status_code=204,
+        before_request=unless_off,
+        responses=fails({404: _NO_RECORDING, 409: "It is being recorded", 501: _OFF}),
+    )
+    async def remove(request: HttpRequest, recording_id: str) -> Reply:
+        session_id = session_of_recording(recording_id)
+        await api.execute(request, session_id, DeleteRecording(recording_id))
+        return replies.empty(204)
+
+    return [start, stop, retrieve, retrieve_all, remove]
+
+
+def _recordable(state: State) -> Session:
+    """The session, if it could be recorded now: its state is judged before the other properties.
+
+    What cannot be wrong is decided for a trial.
+    """
+    if state.session is None:
+        raise SessionNotFound("The session does not exist")
+    decide(state, StartRecording(RecordingOptions(has_audio=True)), at=0)
+    return state.session
+
+
+async def _started(api: Api, watch: Watch, outcome: Outcome) -> Recording | str:
+    """Wait for the recorder; the recording once it runs, else why it does not."""
+    state = outcome.after
+    requested = next(e for e in outcome.events if isinstance(e, RecordingRequested))
+    sequence = outcome.recorded.sequence if outcome.recorded else 0
+    try:
+        async with asyncio.timeout(api.recording_start_seconds):
+            while _is_starting(state, requested.recording_id):
+                step = await watch.next()
+                if step.recorded.sequence > sequence:
+                    state = step.after
+    except TimeoutError:
+        state = await _give_up(api, requested.recording_id)
+    recording = state.recordings.get(requested.recording_id)
+    if recording is None:
+        return "it was deleted"
+    if recording.status is RecordingStatus.FAILED:
+        return recording.message or "it failed"
+    return recording
+
+
+def _is_starting(state: State, recording_id: str) -> bool:
+    recording = state.recordings.get(recording_id)
+    return recording is not None and recording.status is RecordingStatus.STARTING
+
+
+async def _give_up(api: Api, recording_id: str) -> State:
+    """The state after the recording was reported as failed, or started after all."""
+    session_id = session_of_recording(recording_id)
+    command = ReportRecordingFailed(recording_id, "The recorder did not answer in time")
+    state = await api.bus.load(session_id)
+    if _is_starting(state, recording_id):
+        try:
+            state = (await api.commands.execute(session_id, command)).after
+        except ConferenceError:
+            state = await api.bus.load(session_id)
+    return state

@@ -1,0 +1,69 @@
+"""The HTTP server, embedded: it lives as long as a context."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import uvicorn
+
+from .tls import Files
+
+MAX_FRAME = 1024 * 1024  # bytes of one WebSocket message
+BACKLOG = 1024
+START_SECONDS = 10.0
+DRAIN_SECONDS = 1  # for answers on their way when the server stops
+STOP_SECONDS = 2.0
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield  # signals are the process's own business
+
+
+@asynccontextmanager
+async def serve(app: Any, *, host: str, port: int, tls: Files | None = None) -> AsyncIterator[int]:
+    """Serve inside the context; gives the port, of which 0 is any free one.
+
+    Leaving it closes the door, gives answers on their way a second, and ends what is left. Raises
+    `OSError` if the address cannot be had.
+    """
+    listening = _listen(host, port)
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        ws="websockets-sansio",
+        ws_max_size=MAX_FRAME,
+        ws_per_message_deflate=False,  # memory and time that a client could have us spend
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+        ssl_certfile=tls.certificate if tls else None,
+        ssl_keyfile=tls.key if tls else None,
+    )
+    server = _Server(config)
+    async with asyncio.TaskGroup() as tasks:
+        serving = tasks.create_task(server.serve(sockets=[listening]))
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                while not server.started:  # uvicorn has no event for it
+                    await asyncio.sleep(0.005)
+            yield int(listening.getsockname()[1])
+        finally:
+            server.should_exit = True
+            await asyncio.wait({serving}, timeout=STOP_SECONDS)
+            serving.cancel()
+            listening.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family, *_, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    return socket.create_server(address[:2], family=family, backlog=BACKLOG)

@@ -1,0 +1,88 @@
+"""The api put together: everything that one process runs, in its order of start and stop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+import structlog
+from litestar.types import ControllerRouterHandler
+from nats.aio.client import Client
+
+from services.eventlog.bus import CommandBus, utc_ms
+from services.eventlog.log import EventLog
+from services.settings import Settings
+
+from .app import create_app
+from .commands import Commands
+from .database import Database, default_url
+from .feed import Feed
+from .nodes import Nodes
+from .projections import Projector
+from .reactors import Reactors
+from .reactors.garbage import GarbageCollector
+from .reactors.nodes import NodeWatch
+from .reactors.recordings import RecordingTimers
+from .rest.api import Api
+from .server import serve
+from .signaling import Gateway, websocket_handler
+from .tls import certificate_files
+from .views import Views
+
+CATCH_UP_SECONDS = 600.0
+
+log = structlog.get_logger(__name__)
+
+Pages = Callable[[Api], Sequence[ControllerRouterHandler]]
+
+
+@asynccontextmanager
+async def service(
+    settings: Settings,
+    client: Client,
+    event_log: EventLog,
+    *,
+    pages: Pages = lambda api: (),
+) -> AsyncIterator[int]:
+    """The api runs inside the context; gives the port it listens on.
+
+    The door opens when answers show all that was in the log at the start. Leaving stops serving
+    first; sessions stay as they are, the log has them. `pages`: routes beside REST and signaling.
+    """
+    database = Database(default_url(settings.storage))
+    nodes = Nodes(client)
+    bus = CommandBus(event_log)
+    views = Views(database, settings.access)
+    gateway = Gateway(settings, bus, nodes, client)
+    reactors = Reactors(
+        bus,
+        (
+            GarbageCollector(settings.sessions, utc_ms()),
+            RecordingTimers(settings.recording),
+            NodeWatch(nodes, lambda: client.is_connected),
+        ),
+    )
+    feed = Feed(event_log, Projector(database), views, bus, (gateway, reactors))
+    api = Api(settings, bus, feed, Commands(bus, feed), views, nodes)
+    app = create_app(api, (websocket_handler(gateway), *pages(api)))
+    access = settings.access
+    try:
+        await nodes.start()
+        await feed.start()
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(part.run()) for part in (feed, gateway, reactors)]
+            await feed.wait_for(await event_log.last_sequence(), CATCH_UP_SECONDS)
+            async with serve(
+                app,
+                host=access.listen_host,
+                port=access.listen_port,
+                tls=None if access.plain_http else certificate_files(settings),
+            ) as port:
+                log.info("serving", url=access.public_url, host=access.listen_host, port=port)
+                yield port
+            for task in running:
+                task.cancel()
+    finally:
+        await nodes.stop()
+        await database.close()
