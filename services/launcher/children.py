@@ -18,6 +18,7 @@ from .output import Lines
 
 _PR_SET_PDEATHSIG = 1
 _CHUNK = 64 * 1024
+_DRAIN = 0.5  # seconds to read what a process left in the pipe
 
 
 class StartFailed(Exception):
@@ -40,6 +41,38 @@ class Child(Protocol):
         ...
 
 
+class Pipe:
+    """What processes write, for us to read. Not one of asyncio's own for processes: with those the
+    end of a process is not seen while somebody whom it started still has the pipe."""
+
+    def __init__(
+        self, reader: asyncio.StreamReader, transport: asyncio.BaseTransport, writer: int
+    ) -> None:
+        self._reader = reader
+        self._transport = transport
+        self.writer = writer  # file descriptor for the process
+
+    @classmethod
+    async def open(cls) -> Pipe:
+        read, writer = os.pipe()
+        reader = asyncio.StreamReader()
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(read, "rb", buffering=0)
+        )
+        return cls(reader, transport, writer)
+
+    async def copy(self, lines: Lines) -> None:
+        """Until nobody has the other end any more."""
+        while chunk := await self._reader.read(_CHUNK):
+            lines.feed(chunk)
+
+    def close_writer(self) -> None:
+        os.close(self.writer)
+
+    def close(self) -> None:
+        self._transport.close()
+
+
 class Service:
     """A command whose output goes to the common log, in a session (process group) of its own.
 
@@ -54,50 +87,54 @@ class Service:
         self._environ = environ
         self._lines = lines
         self.process: asyncio.subprocess.Process | None = None
+        self._output: Pipe | None = None
 
     async def start(self) -> None:
+        self._output = output = await Pipe.open()
         try:
             self.process = await asyncio.create_subprocess_exec(
                 *self._command,
                 env=dict(self._environ),
                 stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
+                stdout=output.writer,
+                stderr=output.writer,
                 start_new_session=True,  # Ctrl-C is for the launcher
                 preexec_fn=_die_with_parent(),
             )
         except OSError as error:
+            output.close()
             raise StartFailed(f"{self.name} cannot be started: {error}") from error
+        finally:
+            output.close_writer()
 
     async def ended(self) -> str:
-        if self.process is None or self.process.stdout is None:
+        process, output = self.process, self._output
+        if process is None or output is None:
             return "not running"
-        # The pipe may outlive the process in its children: the process counts.
         async with asyncio.TaskGroup() as group:
-            reading = group.create_task(self._read(self.process.stdout))
-            code = await self.process.wait()
-            await asyncio.wait([reading], timeout=1.0)
+            reading = group.create_task(output.copy(self._lines))
+            code = await process.wait()
+            self._signal(signal.SIGKILL)  # what it started ends with it
+            await asyncio.wait([reading], timeout=_DRAIN)
             reading.cancel()
+        output.close()
         self._lines.finish()
-        self._signal(signal.SIGKILL)
         return _how(code, self._lines.last)
 
     async def stop(self, grace: float) -> None:
-        process = self.process
-        if process is None or process.stdout is None or process.returncode is not None:
+        process, output = self.process, self._output
+        if output is None:
             return
-        self._signal(signal.SIGTERM)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(grace):
-                await self._read(process.stdout)  # what it says last, and lest it blocks
-                await process.wait()
-        self._signal(signal.SIGKILL)
-        await process.wait()
+        if process is not None and process.returncode is None:
+            self._signal(signal.SIGTERM)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(grace):
+                    await output.copy(self._lines)  # what it says last, and lest it blocks
+                    await process.wait()
+            self._signal(signal.SIGKILL)
+            await process.wait()
+        output.close()
         self._lines.finish()
-
-    async def _read(self, stream: asyncio.StreamReader) -> None:
-        while chunk := await stream.read(_CHUNK):
-            self._lines.feed(chunk)
 
     def _signal(self, number: signal.Signals) -> None:
         """To the whole group: a service may have started processes, too."""
