@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from nats.aio.client import Client
@@ -42,6 +43,7 @@ from services.conference.state import Recording, State
 from services.eventlog.bus import CommandBus, Outcome
 from services.eventlog.commit import Actor, ActorKind
 from services.eventlog.jetstream import JetStreamLog
+from services.eventlog.log import LogUnavailable
 from services.eventlog.server import NatsServer
 
 from .media_node import NODE_ID, MediaNode, Publisher
@@ -60,7 +62,18 @@ class Conference:
         self._bus = CommandBus(log)
 
     async def do(self, command: Any) -> Outcome:
-        return await self._bus.execute(SESSION, command, actor=_ACTOR)
+        """The broker may be away for a while."""
+        command_id = uuid4().hex
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                return await self._bus.execute(
+                    SESSION, command, actor=_ACTOR, command_id=command_id
+                )
+            except LogUnavailable:
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(0.1)
 
     async def state(self) -> State:
         return await self._bus.load(SESSION)

@@ -3,9 +3,12 @@ from __future__ import annotations
 import asyncio
 import json
 import resource
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+
+from services.eventlog.server import NatsServer
 
 from .clip import assert_moving_pictures, probe
 from .conftest import SESSION, Conference, RecorderProcess
@@ -208,6 +211,24 @@ async def test_a_disk_that_gets_full_fails_the_recording_and_the_recorder_lives(
     await conference.stop_recording(again)
     await conference.status(again, "ready")
     assert recorder.process.returncode is None
+
+
+async def test_a_broker_that_is_away_for_a_while_costs_no_media(
+    conference: Conference, recorder: RecorderProcess, nats: NatsServer, tmp_path: Path
+) -> None:
+    one = await recorded(conference, recorder, "Alpha")
+    stream = conference.stream("Alpha")
+    await nats.stop()
+    size = recorder.size(one, f"{stream}.webm")
+    await grown(recorder, f"{stream}.webm", size + 40_000)
+    await nats.start()
+    await conference.stop_recording(one)
+    await conference.status(one, "ready")
+    (file,) = recorder.unzip(one, one, tmp_path / "zip")["files"]
+    found = probe(tmp_path / "zip" / file["name"])
+    assert max(b - a for a, b in pairwise(found.times["audio"])) < 1.0
+    assert found.duration > 3
+    assert_moving_pictures(found.frames)
 
 
 async def test_a_second_recorder_on_the_same_directory_refuses_to_run(
