@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from . import events as e
 from .evolve import evolve
 from .ids import unique_session_id
-from .model import Direction
+from .model import Direction, RecordingLayout
 from .state import Connection, Recording, Session, State
 from .views import is_composed_video
 
@@ -203,7 +203,7 @@ def _recording(recording: Recording, timestamp: int) -> Fields:
         fields["resolution"] = properties.resolution
         fields["frameRate"] = properties.frame_rate
         fields["recordingLayout"] = properties.recording_layout.value
-        if properties.custom_layout:
+        if properties.recording_layout is RecordingLayout.CUSTOM and properties.custom_layout:
             fields["customLayout"] = properties.custom_layout
         if properties.media_node is not None:
             fields["media_node_id"] = properties.media_node

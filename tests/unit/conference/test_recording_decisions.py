@@ -505,16 +505,19 @@ def test_a_deleted_recording_takes_no_more_reports() -> None:
 
 
 def test_the_defaults_of_the_format_are_those_of_the_contract() -> None:
-    assert COMPOSED == RecordingProperties(
-        name="",
-        has_audio=True,
-        has_video=True,
-        output_mode=OutputMode.COMPOSED,
-        recording_layout=RecordingLayout.BEST_FIT,
-        custom_layout="",
-        resolution="1280x720",
-        frame_rate=25,
-        shm_size=536870912,
-        ignore_failed_streams=False,
-        media_node=None,
+    assert (
+        RecordingProperties(
+            name="",
+            has_audio=True,
+            has_video=True,
+            output_mode=OutputMode.COMPOSED,
+            recording_layout=RecordingLayout.BEST_FIT,
+            custom_layout="",
+            resolution="1280x720",
+            frame_rate=25,
+            shm_size=536870912,
+            ignore_failed_streams=False,
+            media_node=None,
+        )
+        == COMPOSED
     )
