@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from ipaddress import IPv4Address
 from time import monotonic, process_time
 from typing import Any, assert_never
 
@@ -55,7 +56,12 @@ class Refused(Exception):
 
 class Node:
     def __init__(self, host: str, ports: range, public_ip: str = "") -> None:
-        """Takes a UDP port of `host`; clients are told `public_ip`, if any. Raises `OSError`."""
+        """Takes a UDP port of `host`; clients are told `public_ip`, if any. Both are IPv4.
+
+        Raises `OSError` or `ValueError`.
+        """
+        if IPv4Address(public_ip or host).is_unspecified:
+            raise ValueError("clients cannot be told 0.0.0.0: TERTULIA_MEDIA_PUBLIC_IP is needed")
         self.port = Port(host, ports)
         self.legs = Legs(self.port, public_ip or host)
         self.publications: dict[str, Publication] = {}  # by stream id
@@ -172,7 +178,6 @@ class Node:
         promised = {kind: (track.mid, track.extensions) for kind, track in tracks.items()}
         accepted = negotiation.incoming(offer, list(tracks), choose, promised)
         before = publication.leg
-        publication.returned = None
         answer = self._take_media(publication, offer, accepted)
         if before is not None:
             self.legs.drop(before)

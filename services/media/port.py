@@ -139,7 +139,7 @@ class Port:
 
     def repeat(self, edge: Edge, packet: bytes) -> None:
         """Send a packet of the history as it is, rewritten if the edge rewrites."""
-        self._send_over(edge, packet)
+        self._fan_out((edge,), packet)
 
     def send_rtp(self, endpoint: Endpoint, packet: bytes) -> None:
         """Protect and send a packet that is already written for this endpoint."""
@@ -270,37 +270,39 @@ class Port:
         return True
 
     def _forward(self, source: Source, packet: bytes) -> None:
-        for edge in source.edges:
-            self._send_over(edge, packet)
+        self._fan_out(source.edges, packet)
         self.forwarded += len(source.edges)
         for address in source.taps:
             self.send_datagram(packet, address)
 
-    def _send_over(self, edge: Edge, packet: bytes) -> None:
-        scratch, size, endpoint = self._out, len(packet), edge.endpoint
-        view = scratch.view
-        view[:size] = packet
-        if edge.rewrite:
-            view[1] = packet[1] & 0x80 | edge.payload_type
-            sequence, timestamp, _ = _media.unpack_from(packet, 2)
-            _media.pack_into(
-                view,
-                2,
-                (sequence + edge.sequence_offset) & 0xFFFF,
-                (timestamp + edge.timestamp_offset) & 0xFFFFFFFF,
-                edge.ssrc,
-            )
-        scratch.length[0] = size
-        if dtls.protect(endpoint.send, scratch.pointer, scratch.length):
-            edge.dropped += 1
-            return
-        try:
-            self._socket.sendto(view[: scratch.length[0]], endpoint.address)  # type: ignore[arg-type]
-        except OSError:  # EAGAIN: the kernel's buffer is full
-            edge.dropped += 1
-            return
-        edge.packets += 1
-        edge.bytes += size
+    def _fan_out(self, edges: tuple[Edge, ...], packet: bytes) -> None:
+        size = len(packet)
+        view, pointer, length = self._out.view, self._out.pointer, self._out.length
+        protect, send = dtls.protect, self._socket.sendto
+        for edge in edges:
+            endpoint = edge.endpoint
+            view[:size] = packet
+            if edge.rewrite:
+                view[1] = packet[1] & 0x80 | edge.payload_type
+                sequence, timestamp, _ = _media.unpack_from(packet, 2)
+                _media.pack_into(
+                    view,
+                    2,
+                    (sequence + edge.sequence_offset) & 0xFFFF,
+                    (timestamp + edge.timestamp_offset) & 0xFFFFFFFF,
+                    edge.ssrc,
+                )
+            length[0] = size
+            if protect(endpoint.send, pointer, length):
+                edge.dropped += 1
+                continue
+            try:
+                send(view[: length[0]], endpoint.address)  # type: ignore[arg-type]
+            except OSError:  # EAGAIN: the kernel's buffer is full
+                edge.dropped += 1
+                continue
+            edge.packets += 1
+            edge.bytes += size
 
     def _protected(self, endpoint: Endpoint, packet: bytes, protect: dtls.Transform) -> None:
         scratch = self._out

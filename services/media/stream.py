@@ -109,6 +109,7 @@ class Publication:
         if len(set(ssrcs)) < len(ssrcs):
             raise SdpInvalid("an SSRC is used twice")
         self.leg = leg
+        self.returned = None  # it was on the transport before
         leg.users.append(self)
         for kind, track in self.tracks.items():
             found = accepted.get(kind)

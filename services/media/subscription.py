@@ -164,4 +164,5 @@ class Subscription:
             "key_frames": self.key_frames,
             "fraction_lost": round(self.fraction_lost, 3),
             "round_trip": self.round_trip,
+            "estimate": self.estimate,
         }

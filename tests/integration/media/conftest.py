@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -14,11 +15,15 @@ from tests.integration.media.stage import Stage, until
 @pytest.fixture
 async def node() -> AsyncIterator[Node]:
     node = Node("127.0.0.1", range(1))
+    problems: list[dict[str, Any]] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _loop, problem: problems.append(problem))
     async with asyncio.TaskGroup() as group:
         running = group.create_task(node.run())
         await until(lambda: node.serving, "the node serves")
         yield node
         running.cancel()
+    assert problems == []  # an exception that left the port's callback would end here
 
 
 @pytest.fixture

@@ -176,6 +176,10 @@ class Peer:
         assert self._send_session is not None
         self.raw(self._send_session.protect_rtcp(packet))
 
+    def decrypted(self, datagram: bytes) -> bytes:
+        assert self._receive is not None
+        return bytes(self._receive.unprotect(datagram))
+
     async def close(self, *, silent: bool = False) -> None:
         if not silent:
             await self.dtls.stop()

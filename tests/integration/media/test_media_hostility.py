@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import struct
 from time import monotonic
@@ -25,9 +26,10 @@ from services.conference.calls import (
 )
 from services.media import dtls, legs
 from services.media.leg import CONSENT
-from services.media.node import UNANSWERED, UNCONFIRMED
+from services.media.node import UNANSWERED, UNCONFIRMED, Node
 from tests.integration.media.stage import PUBLISHER, SESSION, STREAM, Stage, audio, until, video
 from tests.integration.media.wire import Relay, bound
+from tests.unit.media import offers
 
 
 async def test_garbage_on_the_port_harms_nobody_and_gets_no_answer(stage: Stage) -> None:
@@ -232,6 +234,30 @@ async def test_a_call_that_cannot_be_met_says_why_and_changes_nothing(
     assert reply.code is code
     assert len(stage.node.legs) == before
     assert list(stage.node.publications) == [STREAM]
+
+
+async def test_a_stopping_node_says_goodbye() -> None:
+    node = Node("127.0.0.1", range(1))
+    running = asyncio.ensure_future(node.run())
+    await until(lambda: node.serving, "the node serves")
+    stage = Stage(node)
+    publisher, subscriber = await stage.publish(), await stage.subscribe()
+    running.cancel()
+    for peer in (publisher, subscriber):
+        await until(lambda p=peer: p.dtls.state == "closed", "the client hears it")
+        await peer.close()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    reply = node.handle(
+        Publish(SESSION, PUBLISHER, STREAM, offers.publisher(), has_audio=True, has_video=True)
+    )
+    assert isinstance(reply, Failure)
+    assert reply.code is FailureCode.OVERLOADED
+
+
+async def test_clients_cannot_be_told_to_send_to_everybody() -> None:
+    with pytest.raises(ValueError, match="PUBLIC_IP"):
+        Node("0.0.0.0", range(1))
 
 
 async def test_what_is_gone_can_be_discarded_again(stage: Stage) -> None:

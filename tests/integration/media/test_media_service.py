@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -236,6 +237,7 @@ async def test_the_media_process_forwards_without_any_codec_in_its_memory(
                 return len(subscriber.rtp) > 100
 
             await until(flows, "media flows")
+            process.send_signal(signal.SIGUSR1)
             assert loaded_codecs(process.pid) == ()
             assert (
                 "libavcodec" in loaded_codecs()
@@ -244,6 +246,6 @@ async def test_the_media_process_forwards_without_any_codec_in_its_memory(
         process.terminate()
         _, printed = await asyncio.wait_for(process.communicate(), 15)
     assert process.returncode == 0
-    assert b"codecs_loaded=()" in printed
+    assert printed.count(b"codecs_loaded=()") == 2  # on SIGUSR1 and at the end
     assert b"stream ended" in printed
     assert nats_token.encode() not in printed
