@@ -37,6 +37,7 @@ class NodeUnavailable(Exception):
 class _Seen(Struct):
     heartbeat: Heartbeat
     at: float  # loop time
+    chosen: int = 0  # times since that heartbeat
 
 
 class Nodes:
@@ -69,12 +70,17 @@ class Nodes:
         return next((node for node in self.alive() if node.node_id == node_id), None)
 
     def choose(self) -> Heartbeat | None:
-        """The least loaded node; `None` without any."""
-        return min(
-            self.alive(),
-            key=lambda node: (node.load, node.publishers + node.subscribers, node.node_id),
-            default=None,
-        )
+        """The node for a new session, the least loaded one; `None` without any.
+
+        Load counts in steps of 5 % of a core, then streams. What was placed since a node's last
+        heartbeat counts as well, so that a crowd is spread.
+        """
+        alive = [self._seen[node.node_id] for node in self.alive()]
+        if not alive:
+            return None
+        best = min(alive, key=_burden)
+        best.chosen += 1
+        return best.heartbeat
 
     async def call(self, node_id: str, call: Call, timeout: float = 5) -> Reply:  # noqa: ASYNC109
         """Ask a node. `timeout` in seconds. Raises `NodeUnavailable`."""
@@ -115,3 +121,8 @@ class Nodes:
             return False
         del self._seen[oldest]
         return True
+
+
+def _burden(seen: _Seen) -> tuple[int, int, str]:
+    node = seen.heartbeat
+    return round(node.load / 5), node.publishers + node.subscribers + seen.chosen, node.node_id

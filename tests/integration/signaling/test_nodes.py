@@ -49,6 +49,18 @@ async def test_the_least_loaded_node_is_chosen(
         assert nodes.choose().node_id == "media_b"
 
 
+async def test_a_crowd_that_comes_between_two_heartbeats_is_spread(
+    nodes: Nodes, nats_client: Client
+) -> None:
+    for node in ("media_a", "media_b", "media_busy"):
+        load = 80.0 if node == "media_busy" else 1.0
+        heartbeat = Heartbeat(node, "i1", "127.0.0.1", 1, load, 0, 0)
+        await nats_client.publish(f"node.{node}.heartbeat", msgspec.json.encode(heartbeat))
+    await until(lambda: len(nodes.alive()) == 3)
+    chosen = [nodes.choose() for _ in range(6)]
+    assert [node.node_id for node in chosen if node] == ["media_a", "media_b"] * 3
+
+
 async def test_a_new_instance_is_reported_once(
     nodes: Nodes, nats_client: Client, make_responder: MakeResponder
 ) -> None:

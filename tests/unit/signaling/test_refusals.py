@@ -83,6 +83,16 @@ async def test_nobody_joins_without_a_media_node(world: World, nodes: FakeNodes)
     await client.join("S1", token)
 
 
+async def test_a_session_bound_to_a_node_waits_for_that_node(
+    world: World, nodes: FakeNodes
+) -> None:
+    for wanted, code in (("media_a", None), ("media_b", 204)):
+        session = await world.session(f"on_{wanted}", media_node=wanted)
+        client = await world.client()
+        frame = await client.call("joinRoom", join_params(session, await world.token(session)))
+        assert frame.get("error", {}).get("code") == code
+
+
 async def test_a_second_join_on_a_socket_is_refused(world: World) -> None:
     client = await world.user()
     assert await client.code("joinRoom", join_params("S1", await world.token("S1"))) == 104

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
@@ -136,6 +137,39 @@ async def test_a_published_stream_is_answered_first_and_told_to_the_others(world
         }
     await a.settle()
     assert a.story(seen) == ["result", "result"]
+
+
+async def test_a_joiner_hears_of_each_stream_once_however_joining_and_publishing_race(
+    world: World,
+) -> None:
+    publishers = [await world.user() for _ in range(6)]
+    joiners = [await world.client() for _ in range(6)]
+    tokens = [await world.token("S1") for _ in joiners]
+    requests = []
+    for publisher, joiner, token in zip(publishers, joiners, tokens, strict=True):
+        requests.append(publisher.publish())
+        requests.append(joiner.join("S1", token))
+    await asyncio.gather(*requests)
+    last = await world.user()
+    await last.publish()
+    for joiner in joiners:
+        await joiner.note("participantPublished", id=last.id)
+        assert joiner.frames[0]["id"] == 0, "nothing comes before the response"
+        heard = [p["id"] for p in joiner.frames[0]["result"]["value"] if "streams" in p]
+        heard += [
+            frame["params"]["id"]
+            for frame in joiner.frames
+            if frame.get("method") == "participantPublished"
+        ]
+        assert sorted(heard) == sorted(peer.id for peer in (*publishers, last))
+        known = [p["id"] for p in joiner.frames[0]["result"]["value"]]
+        known += [
+            frame["params"]["id"]
+            for frame in joiner.frames
+            if frame.get("method") == "participantJoined"
+        ]
+        others = {peer.id for peer in (*publishers, *joiners, last)} - {joiner.id}
+        assert sorted(known) == sorted(others)
 
 
 async def test_an_audio_only_stream_has_no_video_members(world: World) -> None:

@@ -92,7 +92,7 @@ def media_node(session: Session, nodes: Nodes) -> MediaNode:
             raise RpcError(Code.ROOM_CANNOT_BE_CREATED, "The session's media node is down")
         return session.media_node
     wanted = session.properties.media_node
-    node = (nodes.get(wanted) if wanted else None) or nodes.choose()
+    node = nodes.get(wanted) if wanted else nodes.choose()
     if node is None:
         raise RpcError(Code.ROOM_CANNOT_BE_CREATED, "No media node is available")
     return MediaNode(node.node_id, node.instance)
