@@ -141,10 +141,10 @@ class MediaNode:
     def __init__(self, client: Client) -> None:
         self.publishers: dict[str, Publisher] = {}
         self._client = client
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.setblocking(False)
 
     async def start(self) -> None:
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
         for call in (Tap, Untap):
             await self._client.subscribe(call_subject(NODE_ID, call), cb=self._answer)
         await self._client.flush()
