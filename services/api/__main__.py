@@ -8,6 +8,7 @@ from services.eventlog.jetstream import JetStreamLog, connect
 from services.process import run
 from services.settings import Settings
 
+from . import web
 from .service import service
 
 
@@ -16,7 +17,7 @@ async def main(settings: Settings) -> None:
     client = await connect(storage.nats_url, token=storage.nats_token, name="api")
     try:
         event_log = await JetStreamLog.open(client)
-        async with service(settings, client, event_log):
+        async with service(settings, client, event_log, pages=web.routes):
             await asyncio.Event().wait()
     finally:
         await client.close()
