@@ -81,7 +81,6 @@ class Endpoint:
         self._connections = connections
         self._timeout = aiohttp.ClientTimeout(
             total=total_timeout,
-            connect=connect_timeout,
             sock_connect=connect_timeout,
             sock_read=response_timeout,
         )

@@ -6,18 +6,30 @@ down for days while the outbox grows.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, NamedTuple
 
+import msgspec
 from msgspec import Struct
-from sqlalchemy import Update, and_, bindparam, delete, func, select, update
+from sqlalchemy import (
+    BindParameter,
+    Row,
+    Select,
+    Update,
+    and_,
+    bindparam,
+    column,
+    delete,
+    func,
+    select,
+    update,
+)
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from .store import Cursor, Store, deliveries, endpoints, lanes, set_cursor
 
-BURST = 128  # deliveries of one lane in memory
-ROWS = 1024  # deliveries of one look, of all lanes
+ROWS = 1024  # deliveries of one look, shared by its lanes
 
 _END = 2**62  # above every id
 
@@ -76,10 +88,10 @@ class Failed(Struct, frozen=True):
 
 
 class Left(Struct, frozen=True):
-    """A lane that is not worked on any more, and when it may be again (UTC ms)."""
+    """A lane that is not worked on any more. `due_at` (UTC ms) if it must wait."""
 
     session_id: str
-    due_at: int
+    due_at: int | None = None
     unreachable: bool = False
 
 
@@ -166,30 +178,23 @@ class Outbox:
             ],
         )
 
-    async def due(self, at: int, busy: Collection[str], *, room: int) -> Due:
-        """Lanes whose turn it is, the longest due first, without the `busy` ones.
+    async def due(self, at: int, busy: Collection[str], *, lanes: int, room: int) -> Due:
+        """At most so many lanes whose turn it is, the longest due first, without the `busy` ones.
 
         Their bodies have at most `room` bytes together, but one delivery is always given.
         """
-        names = {"endpoint": self._endpoint, "at": at, "busy": list(busy)}
+        ours = {"endpoint": self._endpoint}
 
         async def work(connection: AsyncConnection) -> Due:
-            ids: list[int] = []
-            size = 0
-            for row in await connection.execute(_CANDIDATES, names):
-                size += row.size
-                if ids and size > room:
-                    break
-                ids.append(row.id)
-            found = {
-                row.id: Delivery(**row._mapping)
-                for row in await connection.execute(_DELIVERIES, {"ids": ids})
-            }
+            values = {**ours, "busy": _list(busy), "at": at, "lanes": lanes}
+            sessions = (await connection.scalars(_DUE, values)).all()
             taken: dict[str, list[Delivery]] = {}
-            for delivery in map(found.__getitem__, ids):
-                taken.setdefault(delivery.session_id, []).append(delivery)
-            others = {**names, "busy": [*busy, *taken]}
-            next_at = await connection.scalar(_NEXT, others)
+            if sessions:
+                values = {**ours, "sessions": _list(sessions), "burst": ROWS // len(sessions)}
+                heads = (await connection.execute(_HEADS, values)).all()
+                for delivery in await _load(connection, _fitting(heads, room)):
+                    taken.setdefault(delivery.session_id, []).append(delivery)
+            next_at = await connection.scalar(_NEXT, {**ours, "busy": _list([*busy, *taken])})
             return Due([Lane(*item) for item in taken.items()], next_at)
 
         return await self._store.transaction(work)
@@ -199,10 +204,7 @@ class Outbox:
 
         async def work(connection: AsyncConnection) -> None:
             if settlement.delivered:
-                await connection.execute(
-                    delete(deliveries).where(deliveries.c.id == bindparam("number")),
-                    [{"number": number} for number in settlement.delivered],
-                )
+                await connection.execute(_DELIVERED, {"ids": _list(settlement.delivered)})
             if settlement.reached:
                 await connection.execute(self._hasten(at))
             for failed in settlement.failed:
@@ -217,22 +219,25 @@ class Outbox:
                     )
                 )
             if settlement.left:
-                rows = [
-                    {"session": left.session_id, "due": left.due_at, "away": left.unreachable}
-                    for left in settlement.left
-                ]
-                lane = and_(
-                    lanes.c.endpoint == self._endpoint, lanes.c.session_id == bindparam("session")
-                )
-                await connection.execute(
-                    update(lanes)
-                    .where(lane)
-                    .values(due_at=bindparam("due"), unreachable=bindparam("away")),
-                    rows,
-                )
-                await connection.execute(delete(lanes).where(lane, _DRAINED), rows)
+                await self._leave(connection, settlement.left, at)
 
         await self._store.transaction(work)
+
+    async def _leave(self, connection: AsyncConnection, left: Sequence[Left], at: int) -> None:
+        ours = {"of": self._endpoint}
+        await connection.execute(
+            _FORGET_DRAINED, {**ours, "sessions": _list([lane.session_id for lane in left])}
+        )
+        soon = [lane.session_id for lane in left if lane.due_at is None]
+        await connection.execute(_SOON, {**ours, "sessions": _list(soon), "at": at})
+        for lane in left:
+            if lane.due_at is not None:
+                await connection.execute(
+                    update(lanes)
+                    .where(lanes.c.endpoint == self._endpoint)
+                    .where(lanes.c.session_id == lane.session_id)
+                    .values(due_at=lane.due_at, unreachable=lane.unreachable)
+                )
 
     async def probe(self, at: int) -> None:
         """Let one of the lanes that found the endpoint unreachable try now."""
@@ -279,40 +284,78 @@ class Outbox:
         )
 
 
-_waiting_in_lane = and_(
-    deliveries.c.endpoint == lanes.c.endpoint,
-    deliveries.c.session_id == lanes.c.session_id,
-    deliveries.c.dead_at.is_(None),
-)
-_DRAINED = ~select(deliveries.c.id).where(_waiting_in_lane).correlate(lanes).exists()
+def _fitting(heads: Iterable[Row[int, int]], room: int) -> list[int]:
+    ids: list[int] = []
+    size = 0
+    for head in heads:
+        size += head.size
+        if ids and size > room:
+            break
+        ids.append(head.id)
+    return ids
 
-_free = and_(
-    lanes.c.endpoint == bindparam("endpoint"),
-    lanes.c.session_id.not_in(bindparam("busy", expanding=True)),
-)
-_beyond = deliveries.alias()  # the first delivery of the lane that is left for the next time
-_limit = (
-    select(_beyond.c.id)
-    .where(
-        _beyond.c.endpoint == lanes.c.endpoint,
-        _beyond.c.session_id == lanes.c.session_id,
-        _beyond.c.dead_at.is_(None),
-    )
-    .order_by(_beyond.c.id)
-    .limit(1)
-    .offset(BURST)
-    .correlate(lanes)
-    .scalar_subquery()
-)
-_CANDIDATES = (
-    select(deliveries.c.id, func.length(deliveries.c.body).label("size"))
-    .join_from(lanes, deliveries, _waiting_in_lane)
+
+async def _load(connection: AsyncConnection, ids: list[int]) -> list[Delivery]:
+    rows = await connection.execute(_DELIVERIES, {"ids": _list(ids)})
+    found = {row.id: Delivery(*row) for row in rows}
+    return [found[number] for number in ids]
+
+
+def _list(items: Collection[int] | Collection[str]) -> str:
+    """A list as one value: the statement stays the same whatever its length, and one statement
+    for many rows is one change of threads for the driver."""
+    return msgspec.json.encode(items).decode()
+
+
+def _listed(name: str) -> Select[Any]:
+    return select(column("value")).select_from(func.json_each(bindparam(name)))
+
+
+# Statements with names for what varies. `sessions`, `busy` and `ids` are made by `_list`.
+_ours: BindParameter[str] = bindparam("endpoint")
+_free = and_(lanes.c.endpoint == _ours, lanes.c.session_id.not_in(_listed("busy")))
+_DUE = (
+    select(lanes.c.session_id)
     .where(_free, lanes.c.due_at <= bindparam("at"))
-    .where(deliveries.c.id < func.coalesce(_limit, _END))
-    .order_by(lanes.c.due_at, lanes.c.session_id, deliveries.c.id)
-    .limit(ROWS)
-)
-_DELIVERIES = select(*(deliveries.c[field] for field in Delivery.__struct_fields__)).where(
-    deliveries.c.id.in_(bindparam("ids", expanding=True))
+    .order_by(lanes.c.due_at)
+    .limit(bindparam("lanes"))
 )
 _NEXT = select(func.min(lanes.c.due_at)).where(_free)
+
+# The first `burst` deliveries of each session, in the order of the sessions.
+_turn = func.json_each(bindparam("sessions")).table_valued("key", "value")
+_beyond = deliveries.alias()
+_first_beyond = (
+    select(_beyond.c.id)
+    .where(_beyond.c.endpoint == _ours, _beyond.c.session_id == _turn.c.value)
+    .where(_beyond.c.dead_at.is_(None))
+    .order_by(_beyond.c.id)
+    .limit(1)
+    .offset(bindparam("burst"))
+    .correlate(_turn)
+    .scalar_subquery()
+)
+_HEADS = (
+    select(deliveries.c.id, func.length(deliveries.c.body).label("size"))
+    .join_from(_turn, deliveries, deliveries.c.session_id == _turn.c.value)
+    .where(deliveries.c.endpoint == _ours, deliveries.c.dead_at.is_(None))
+    .where(deliveries.c.id < func.coalesce(_first_beyond, _END))
+    .order_by(_turn.c.key, deliveries.c.id)
+)
+_DELIVERIES = select(*(deliveries.c[field] for field in Delivery.__struct_fields__)).where(
+    deliveries.c.id.in_(_listed("ids"))
+)
+
+_DELIVERED = delete(deliveries).where(deliveries.c.id.in_(_listed("ids")))
+_left = and_(lanes.c.endpoint == bindparam("of"), lanes.c.session_id.in_(_listed("sessions")))
+_waiting = (
+    select(deliveries.c.id)
+    .where(
+        deliveries.c.endpoint == lanes.c.endpoint,
+        deliveries.c.session_id == lanes.c.session_id,
+        deliveries.c.dead_at.is_(None),
+    )
+    .correlate(lanes)
+)
+_FORGET_DRAINED = delete(lanes).where(_left, ~_waiting.exists())
+_SOON = update(lanes).where(_left).values(due_at=bindparam("at"), unreachable=False)

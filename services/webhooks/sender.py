@@ -22,9 +22,10 @@ from .schedule import RandomSource, Schedule
 CONCURRENCY = 16  # sessions that are sent beside each other
 WINDOW = 256  # lanes in memory
 ROOM = 32 * 1024 * 1024  # bytes of bodies in memory, or one delivery
+TURN = 5.0  # seconds of one lane, until others are sent
 LONGEST_SLEEP = 60.0  # seconds; the clock may be set meanwhile
 OUTAGE = 5.0  # seconds without any answer, until an answer means that the endpoint is back
-SETTLE_PAUSE = 0.02  # seconds between two records of what was sent, while there is more to send
+SETTLE_PAUSE = 0.05  # seconds between two records of what was sent, while there is more to send
 FLUSH_TIME = 1.0  # seconds to record what was sent when the process stops
 
 _logger = structlog.get_logger(__name__)
@@ -61,7 +62,7 @@ class Sender:
         self._log = _logger.bind(endpoint=receiver.name)
         self._ready: asyncio.Queue[Lane] = asyncio.Queue()  # bounded by WINDOW
         self._busy: set[str] = set()  # sessions of lanes in memory
-        self._held = 0  # bytes of their bodies
+        self.held = 0  # bytes of their bodies, for tests and metrics
         self._news = asyncio.Event()
         self._settlement = Settlement()
         self._settling = Settlement()
@@ -92,15 +93,17 @@ class Sender:
         while True:
             self._news.clear()
             wait = LONGEST_SLEEP
-            if len(self._busy) <= WINDOW // 2 and self._held < ROOM:
+            if len(self._busy) <= WINDOW // 2 and self.held < ROOM:
                 now = self._clock()
                 if self._away_since is not None and now >= self._probe_at:
                     self._probe_at = now + round(self._schedule.probe * 1000)
                     await self._outbox.probe(now)
-                due = await self._outbox.due(now, self._busy, room=ROOM - self._held)
+                due = await self._outbox.due(
+                    now, self._busy, lanes=WINDOW - len(self._busy), room=ROOM - self.held
+                )
                 for lane in due.lanes:
                     self._busy.add(lane.session_id)
-                    self._held += lane.size
+                    self.held += lane.size
                     self._ready.put_nowait(lane)
                 next_at = due.next_at
                 if self._away_since is not None and next_at is not None:
@@ -115,13 +118,15 @@ class Sender:
         while True:
             lane = await self._ready.get()
             left = await self._send(lane)
-            self._held -= lane.size
+            self.held -= lane.size
             self._settlement.left.append(left)
             self._unsettled.set()
             if self._ready.empty():
                 self._idle.set()
 
     async def _send(self, lane: Lane) -> Left:
+        loop = asyncio.get_running_loop()
+        turn_ends = loop.time() + TURN
         for delivery in lane.deliveries:
             failure = await self._receiver.post(delivery, self._clock() / 1000)
             if failure is None:
@@ -130,7 +135,9 @@ class Sender:
             elif left := self._failed(delivery, failure, self._clock()):
                 return left
             self._unsettled.set()
-        return Left(lane.session_id, self._clock())
+            if loop.time() > turn_ends:
+                break
+        return Left(lane.session_id)
 
     def _answered(self, now: int) -> None:
         if self._away_since is None:

@@ -24,7 +24,6 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
-    UniqueConstraint,
     delete,
     event,
     select,
@@ -74,7 +73,6 @@ deliveries = Table(
     Column("first_attempt_at", Integer),  # UTC ms
     Column("error", Text),  # of the last attempt
     Column("dead_at", Integer),  # UTC ms; given up
-    UniqueConstraint("endpoint", "sequence", "position"),
 )
 Index(
     "delivery_waiting",
@@ -136,7 +134,11 @@ class Store:
     async def open(cls, path: Path) -> Store:
         """Raises `StoreUnusable`."""
         engine = create_async_engine(
-            f"sqlite+aiosqlite:///{path}", pool_size=1, max_overflow=0, pool_timeout=60
+            f"sqlite+aiosqlite:///{path}",
+            pool_size=1,
+            max_overflow=0,
+            pool_timeout=60,
+            pool_reset_on_return=None,  # every transaction ends in `transaction`
         )
         event.listen(engine.sync_engine, "connect", _configure)
         try:
