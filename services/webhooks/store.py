@@ -29,7 +29,7 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 VERSION = 1  # of the tables, in `user_version`
@@ -148,9 +148,9 @@ class Store:
                     raise StoreUnusable(f"{path} was written by a later version of Tertulia.")
                 await connection.run_sync(metadata.create_all)
                 await connection.exec_driver_sql(f"PRAGMA user_version = {VERSION}")
-        except OperationalError as error:
+        except DatabaseError as error:
             await engine.dispose()
-            raise StoreUnusable(f"{path} cannot be used: {error.orig}") from error
+            raise StoreUnusable(f"{path} cannot be used: {error.orig or error}") from error
         except BaseException:
             await engine.dispose()
             raise
@@ -229,10 +229,14 @@ async def _upsert(connection: AsyncConnection, table: Table, row: dict[str, Any]
 
 def _configure(connection: Any, _: object) -> None:
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode = WAL")
-    cursor.execute("PRAGMA synchronous = FULL")
-    cursor.execute("PRAGMA busy_timeout = 5000")
-    cursor.close()
+    try:
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute("PRAGMA synchronous = FULL")
+        cursor.execute("PRAGMA busy_timeout = 5000")
+        cursor.close()
+    except BaseException:
+        connection.close()  # nobody else would, and its thread would stay
+        raise
 
 
 @contextmanager
