@@ -33,6 +33,7 @@ def run(name: str, main: Main) -> None:
     settings = load_or_exit(name)
     faulthandler.enable()
     logs.configure(name, settings)
+    _logger.info("started", pid=os.getpid())
     if os.environ.get("DOTENV_PATH") != "":  # else whoever started us has read it and told
         tell_warnings(settings)
     sys.exit(supervised(main(settings)))

@@ -18,6 +18,7 @@ from .output import Lines
 
 _PR_SET_PDEATHSIG = 1
 _CHUNK = 64 * 1024
+_LAST_LINE = 300  # characters of it in an error
 _DRAIN = 0.5  # seconds to read what a process left in the pipe
 
 
@@ -179,6 +180,7 @@ def _how(code: int, last_line: str) -> str:
     if code < 0:
         with contextlib.suppress(ValueError):
             return f"killed by {signal.Signals(-code).name}"
+    last_line = last_line if len(last_line) <= _LAST_LINE else last_line[: _LAST_LINE - 1] + "…"
     return f"exit code {code}" + (f", last line: {last_line}" if code and last_line else "")
 
 

@@ -28,7 +28,7 @@ from .supervisor import GaveUp, Supervisor
 SERVICES = ("media", "recorder", "webhooks", "api")
 PATIENCE = 60.0  # seconds for the API to answer before a line says that it does not
 PROBE_PAUSE = 0.2  # seconds
-BROKER_GRACE = 1.0  # seconds for the nats-server to end
+BROKER_GRACE = 1.5  # seconds for the nats-server to end
 
 _logger = structlog.get_logger(__name__)
 
@@ -53,7 +53,9 @@ async def serve(settings: Settings, output: Output, say: Callable[[str], None]) 
             async with _bus(settings, folder) as bus:
                 await _prepare_log(bus)
                 supervisor = Supervisor(
-                    _services(settings, folder, bus, output), foundation=bus.broker
+                    _services(settings, folder, bus, output),
+                    foundation=bus.broker,
+                    foundation_grace=BROKER_GRACE,
                 )
                 await _together(supervisor.run(), _tell_when_ready(settings, folder, say))
     except (InUse, ports.PortTaken, StartFailed, LogError, GaveUp) as error:

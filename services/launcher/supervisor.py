@@ -22,7 +22,8 @@ class Supervisor:
     `foundation` is what the others stand on (the broker): it is stopped after them. A child that
     dies within `quick` seconds of its start for the `limit`th time in a row is given up. `pauses`:
     seconds before it is started again, by how often in a row it died so; the last one stays.
-    `grace`: seconds that the children have to end, all at the same time.
+    `grace`: seconds that the children have to end, all at the same time; `foundation_grace`: then
+    the foundation.
     """
 
     def __init__(
@@ -33,7 +34,8 @@ class Supervisor:
         quick: float = 10.0,
         limit: int = 6,
         pauses: Sequence[float] = (0.1, 0.2, 0.5, 1.0, 2.0),
-        grace: float = 3.5,
+        grace: float = 3.0,
+        foundation_grace: float = 1.5,
     ) -> None:
         self._children = children
         self._foundation = foundation
@@ -41,6 +43,7 @@ class Supervisor:
         self._limit = limit
         self._pauses = pauses
         self._grace = grace
+        self._foundation_grace = foundation_grace
 
     async def run(self) -> None:
         """Until cancelled. Raises `GaveUp`; nothing is left running in either case."""
@@ -76,4 +79,4 @@ class Supervisor:
             for child in self._children:
                 group.create_task(child.stop(self._grace))
         if self._foundation is not None:
-            await self._foundation.stop(1.0)
+            await self._foundation.stop(self._foundation_grace)
