@@ -73,7 +73,7 @@ class Server:
             )  # fmt: skip
         self._http = aiohttp.ClientSession(
             base_url=self.url,
-            auth=aiohttp.BasicAuth("OPENVIDUAPP", SECRET),
+            headers={"Authorization": aiohttp.encode_basic_auth("OPENVIDUAPP", SECRET)},
             timeout=aiohttp.ClientTimeout(total=30),
         )
         await self.until_ready()

@@ -211,7 +211,7 @@ async def test_the_media_process_never_ran_a_codec(story: Story) -> None:
     assert "libvpx" not in mapped
     assert "libopus" not in mapped
     assert not [name for name in threads if "codec" in name or "decoder" in name]
-    assert re.search(r"cpu_us_per_forwarded_packet=\d", story.server.log())
+    assert re.search(r"cpu_us_per_packet=\d", story.server.log())
 
 
 async def test_the_individual_recording_holds_what_was_seen(story: Story) -> None:
@@ -254,16 +254,16 @@ def _check_media(data: bytes, wall_time: float) -> None:
         assert container.duration is not None
         assert container.duration / 1e6 == pytest.approx(wall_time, abs=1.0)
         pictures = [
-            frame.to_ndarray(format="gray", width=64, height=48)
+            bytes(frame.reformat(width=64, height=48, format="gray").planes[0])
             for frame in container.decode(video=0)
         ]
     assert len(pictures) > 5 * wall_time  # the fake camera gives up to 30 a second
-    assert all(picture.mean() > 5 for picture in pictures[:: len(pictures) // 10])
-    assert (pictures[0] != pictures[-1]).any()
+    assert all(sum(picture) / len(picture) > 5 for picture in pictures[:: len(pictures) // 10])
+    assert len(set(pictures)) > len(pictures) / 2  # it moves
     with av.open(io.BytesIO(data)) as container:
-        samples = [abs(frame.to_ndarray()).max() for frame in container.decode(audio=0)]
-    assert len(samples) > 30 * wall_time  # 20 ms each, less what was muted
-    assert max(samples) > 0  # the fake microphone beeps
+        sounds = [bytes(frame.planes[0]) for frame in container.decode(audio=0)]
+    assert len(sounds) > 30 * wall_time  # 20 ms each, less what was muted
+    assert any(any(sound) for sound in sounds)  # the fake microphone beeps
 
 
 async def test_the_webhook_receiver_got_every_event_once_and_in_order(story: Story) -> None:

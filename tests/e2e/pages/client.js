@@ -56,9 +56,9 @@ const client = window.client = {
   /** What one subscription has received so far. */
   async received(streamId) {
     const subscriber = client.subscribers.get(streamId);
-    const connection = subscriber?.stream.getRTCPeerConnection();
     const answer = { framesDecoded: 0, audioPackets: 0, picture: null };
-    if (!connection) return answer;
+    if (!subscriber?.stream.getWebRtcPeer()) return answer;
+    const connection = subscriber.stream.getRTCPeerConnection();
     for (const report of (await connection.getStats()).values()) {
       if (report.type !== "inbound-rtp") continue;
       if (report.kind === "video") answer.framesDecoded = report.framesDecoded ?? 0;
