@@ -95,7 +95,7 @@ class Session(Value, frozen=True):
     connections: dict[str, Connection] = {}  # by id, in order of creation
     media_node: MediaNode | None = None
     joined: bool = False  # somebody was in it once
-    empty_since: int | None = None  # since then the countdown of a recording runs (10.2)
+    empty_since: int | None = None  # the countdown of `events.md` 5.7 runs since then
     autostart_off: bool = False  # a REST stop ends `recordingMode` ALWAYS for good
 
 
