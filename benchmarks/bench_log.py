@@ -2,9 +2,9 @@
 
     python benchmarks/bench_log.py [--commits 50000] [--rounds 3]
 
-Starts its own nats-server in a temporary directory, synced to disk on each write unless
-`--no-sync` is given. Prints wall rates and CPU microseconds of this process and of the server for
-each unit of work; the median of all rounds. Both share the machine's cores, so compare CPU.
+Starts its own nats-server in a temporary directory, synced to disk on each write. Prints wall
+rates and CPU microseconds of this process and of the server for each unit of work; the median of
+all rounds. Both share the machine's cores, so compare CPU.
 """
 
 from __future__ import annotations
@@ -18,14 +18,20 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
 import uvloop
 
-from services.conference.commands import InitializeSession, SendSignal, StartRecording
+from services.conference.commands import (
+    CreateConnection,
+    InitializeSession,
+    SendSignal,
+    StartRecording,
+)
 from services.conference.errors import ConferenceError
-from services.conference.events import SignalSent
+from services.conference.events import SessionCreated, SignalSent
 from services.conference.model import RecordingOptions, SessionProperties
 from services.eventlog.bus import CommandBus
 from services.eventlog.commit import Actor, ActorKind, Commit
@@ -35,26 +41,8 @@ from services.eventlog.server import NatsServer
 from services.eventlog.verify import verify
 
 ACTOR = Actor(ActorKind.REST)
+START = 1_700_000_000_000  # UTC ms
 Work = Callable[[], Awaitable[int]]  # gives the units done
-
-
-class Server(NatsServer):
-    """As `tertulia serve` starts it; optionally with the broker's own idea of syncing."""
-
-    sync = True
-
-    def config(self) -> str:
-        text = super().config()
-        return text if self.sync else text.replace("sync_interval: always", "sync_interval: 2m")
-
-    async def start(self) -> None:
-        if self.sync:
-            await super().start()
-            return
-        try:
-            await super().start()
-        except Exception as error:
-            raise SystemExit(f"without syncing the server is refused: {error}") from error
 
 
 class Meter:
@@ -91,33 +79,32 @@ def _own_cpu() -> float:
 
 
 async def append(log: JetStreamLog, session_id: str, count: int) -> None:
-    """A new session's first `count` commits, about 500 bytes each."""
+    """A new session's first `count` commits, most of them signals of about 500 bytes."""
     previous, sequence = "", 0
+    made = SessionCreated(session_id=session_id, properties=SessionProperties(), at=START)
     for number in range(count):
+        signal = SignalSent(
+            to=("con_AAAAAAAAAA", "con_BBBBBBBBBB"),
+            type="chat",
+            data="Hello, how are you?",
+            at=START + number,
+        )
         commit = Commit(
             id=uuid4().hex,
             session_id=session_id,
             version=number + 1,
-            time=1_700_000_000_000 + number,
+            time=START + number,
             actor=ACTOR,
             command=SendSignal(type="chat", data="Hello, how are you?"),
-            events=(
-                SignalSent(
-                    to=("con_AAAAAAAAAA", "con_BBBBBBBBBB"),
-                    type="chat",
-                    data="Hello, how are you?",
-                    at=1_700_000_000_000 + number,
-                ),
-            ),
+            events=(signal,) if number else (made,),
             previous=previous,
         )
         recorded = await log.append(commit, expected=sequence)
         sequence, previous = recorded.sequence, recorded.digest
 
 
-async def command(bus: CommandBus, session_id: str, count: int) -> None:
-    """A session is made once, then made again and refused, or a recording is asked for and
-    refused: one commit and one refusal in turn would measure two things, so only commits."""
+async def create_sessions(bus: CommandBus, session_id: str, count: int) -> None:
+    """Each makes a new session: read (there is none), decide, append."""
     for number in range(count):
         name = f"{session_id}_{number}"
         properties = SessionProperties(custom_session_id=name)
@@ -126,8 +113,21 @@ async def command(bus: CommandBus, session_id: str, count: int) -> None:
         )
 
 
+async def warm_commands(bus: CommandBus, session_id: str, count: int) -> None:
+    """Connections of a cached session: decide, append."""
+    properties = SessionProperties()
+    await bus.execute(
+        session_id, InitializeSession(session_id=session_id, properties=properties), actor=ACTOR
+    )
+    for number in range(count - 1):
+        name = f"con_{number:010}"
+        await bus.execute(
+            session_id, CreateConnection(connection_id=name, token=f"tok_{number:016}"), actor=ACTOR
+        )
+
+
 async def refusals(bus: CommandBus, session_id: str, count: int) -> int:
-    await command(bus, session_id, 1)
+    await create_sessions(bus, session_id, 1)
     for _ in range(count):
         try:
             await bus.execute(
@@ -152,7 +152,7 @@ async def _start(one: Callable[[str, int], Awaitable[None]], count: int) -> None
 
 async def main(arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as directory:
-        server = Server(Path(directory), token="bench")
+        server = NatsServer(Path(directory), token="bench")
         await server.start()
         client = await connect(server.url, token="bench", name="bench")
         log = await JetStreamLog.open(client)
@@ -196,13 +196,21 @@ async def main(arguments: argparse.Namespace) -> None:
             for _ in range(arguments.rounds):
                 bus = CommandBus(log)
 
-                def commands(session_id: str, count: int, bus: CommandBus = bus) -> Awaitable[None]:
-                    return command(bus, session_id, count)
+                def new(session_id: str, count: int, bus: CommandBus = bus) -> Awaitable[None]:
+                    return create_sessions(bus, session_id, count)
 
-                await meter.measure("append, one after another", lambda: at_once(1, 2000, appends))
-                await meter.measure("append, 64 at once", lambda: at_once(64, 6400, appends))
-                await meter.measure("command, one after another", lambda: at_once(1, 2000, commands))
-                await meter.measure("command, 64 at once", lambda: at_once(64, 6400, commands))
+                def warm(session_id: str, count: int, bus: CommandBus = bus) -> Awaitable[None]:
+                    return warm_commands(bus, session_id, count)
+
+                for ways, count in ((1, 2000), (64, 6400)):
+                    for name, one in (
+                        ("append", appends),
+                        ("command on a cached session", warm),
+                        ("command on a new session", new),
+                    ):
+                        await meter.measure(
+                            f"{name}, {ways} at once", partial(at_once, ways, count, one)
+                        )
                 await meter.measure("refused command", run_refusals)
             long_session, short_session = f"ses_{uuid4().hex}", f"ses_{uuid4().hex}"
             await append(log, long_session, 5000)

@@ -16,6 +16,7 @@ from .commit import GENESIS, Recorded
 from .log import EventLog, LogDamaged
 
 CAPACITY = 10_000  # sessions whose state is kept; others are read again when they change
+ENDED_PER_OPEN = 10  # sessions that left nothing behind; their ids are often used again
 BATCH = 500  # steps of one batch of a replay
 
 
@@ -47,11 +48,12 @@ class Folder:
         self._log = log
         self._capacity = capacity
         self._folded: OrderedDict[str, _Folded] = OrderedDict()
+        self._ended: OrderedDict[str, _Folded] = OrderedDict()  # nothing left: cheap to keep
 
     async def fold(self, recorded: Recorded) -> Step:
         commit = recorded.commit
         session_id = commit.session_id
-        last = self._folded.get(session_id)
+        last = self._folded.pop(session_id, None) or self._ended.pop(session_id, None)
         if last is None:
             last = await self._read(session_id, recorded)
         if commit.version != last.version + 1 or commit.previous != last.digest:
@@ -60,11 +62,14 @@ class Folder:
                 f"in session {session_id}: version {commit.version} after {last.version}."
             )
         after = evolve_all(last.state, commit.events)
-        self._folded[session_id] = _Folded(after, commit.version, recorded.digest)
-        # A session that left nothing behind is the first to be forgotten.
-        self._folded.move_to_end(session_id, last=after != EMPTY)
-        if len(self._folded) > self._capacity:
-            self._folded.popitem(last=False)
+        kept, most = (
+            (self._folded, self._capacity)
+            if after != EMPTY
+            else (self._ended, self._capacity * ENDED_PER_OPEN)
+        )
+        kept[session_id] = _Folded(after, commit.version, recorded.digest)
+        if len(kept) > most:
+            kept.popitem(last=False)
         return Step(recorded, last.state, after)
 
     async def _read(self, session_id: str, recorded: Recorded) -> _Folded:

@@ -110,23 +110,26 @@ async def test_a_replay_from_the_beginning_reads_no_session(log, bus):
     assert log.reads == 0
 
 
-async def test_a_session_that_left_nothing_is_forgotten_first(log, bus):
-    outcomes = [
-        await create(bus, "ses_A"),
-        await create(bus, "ses_B"),
-        await close(bus, "ses_B"),
-        await create(bus, "ses_C"),
-        await connect(bus, "ses_A", 1),
-        await create(bus, "ses_B"),
-    ]
-    assert outcomes[2].after == EMPTY
+async def test_a_session_that_left_nothing_takes_no_place_of_others(log, bus):
+    outcomes = [await create(bus, "ses_A")]
+    for number in range(8):
+        outcomes += [await create(bus, f"ses_{number}"), await close(bus, f"ses_{number}")]
+    assert outcomes[-1].after == EMPTY
+    outcomes += [await connect(bus, "ses_A", 1), await create(bus, "ses_0")]
     folder = Folder(log, capacity=2)
     log.reads = 0
-    steps = [await folder.fold(outcome.recorded) for outcome in outcomes[:5]]
+    steps = [await folder.fold(outcome.recorded) for outcome in outcomes]
     assert log.reads == 0
-    steps.append(await folder.fold(outcomes[5].recorded))
-    assert log.reads == 1
     assert [(step.recorded, step.before, step.after) for step in steps] == as_steps(outcomes)
+
+
+async def test_the_memory_of_a_follower_is_bounded(log, bus):
+    folder = Folder(log, capacity=2)
+    for number in range(30):
+        await folder.fold((await create(bus, f"ses_{number}")).recorded)
+        if number < 25:
+            await folder.fold((await close(bus, f"ses_{number}")).recorded)
+    assert (len(folder._folded), len(folder._ended)) == (2, 20)
 
 
 @pytest.mark.parametrize("change", [{"version": 9}, {"version": 2}, {"previous": "0" * 64}])
