@@ -31,6 +31,7 @@ from .tls import certificate_files
 from .views import Views
 
 CATCH_UP_SECONDS = 600.0
+RECORDING_START_SECONDS = 15.0  # a recorder waits 10 s for media (`recording.md` 4.3)
 
 log = structlog.get_logger(__name__)
 
@@ -64,7 +65,7 @@ async def service(
         ),
     )
     feed = Feed(event_log, Projector(database), views, bus, (gateway, reactors))
-    api = Api(settings, bus, feed, Commands(bus, feed), views, nodes)
+    api = Api(settings, bus, feed, Commands(bus, feed), views, nodes, RECORDING_START_SECONDS)
     app = create_app(api, (websocket_handler(gateway), *pages(api)))
     access = settings.access
     try:

@@ -30,8 +30,8 @@ class Api(Struct, frozen=True):
     commands: Commands
     views: Views
     nodes: Nodes
+    recording_start_seconds: float
     rng: Random = SystemRandom()
-    recording_start_seconds: float = 15.0
 
     async def execute(self, request: HttpRequest, session_id: str, command: Command) -> Outcome:
         """Done and visible. The request's `traceparent`, if it is one, goes into the log."""

@@ -147,9 +147,8 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
         status_code=204,
         responses=fails({400: _NO_SESSION, 404: _NO_CONNECTION}),
     )
-    async def remove(request: HttpRequest, session_id: str, connection_id: str) -> Reply:
+    async def remove(request: HttpRequest, session_id: str, connection_id: str) -> None:
         await api.execute(request, session_id, RemoveConnection(connection_id))
-        return replies.empty(204)
 
     return [initialize, generate_token, retrieve, retrieve_all, modify, remove]
 

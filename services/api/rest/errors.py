@@ -15,7 +15,7 @@ from services.conference import errors
 from services.eventlog.log import CommitRefused, LogUnavailable
 
 from . import replies
-from .auth import REALM, is_protected, knows_secret
+from .auth import MESSAGE, REALM, is_protected, knows_secret
 from .replies import Reply
 
 log = structlog.get_logger(__name__)
@@ -67,7 +67,7 @@ def handle(request: Request[Any, Any, Any], error: Exception) -> Reply:
     if status in {404, 405}:
         secret = request.app.state.secret
         if is_protected(request.scope["path"]) and not knows_secret(request.headers, secret):
-            status, error = 401, NotAuthorizedException()
+            status, error = 401, NotAuthorizedException(MESSAGE)
     if status >= 500 and not isinstance(error, ApiError | LogUnavailable | NodeUnavailable):
         log.error("request failed", path=_path(request), exc_info=error)
     if isinstance(error, errors.ConferenceError) and _of_recordings(request) and status in EMPTY:
@@ -91,8 +91,8 @@ def body(request: Request[Any, Any, Any], status: int, message: str) -> dict[str
 
 
 def _operation(request: Request[Any, Any, Any]) -> str:
-    operation: str | None = getattr(request.scope.get("route_handler"), "operation_id", None)
-    return operation or ""
+    operation = getattr(request.scope.get("route_handler"), "operation_id", None)
+    return operation if isinstance(operation, str) else ""
 
 
 def _of_recordings(request: Request[Any, Any, Any]) -> bool:
@@ -120,9 +120,6 @@ def _status(request: Request[Any, Any, Any], error: Exception) -> int:
 
 
 def _message(error: Exception, status: int) -> str:
-    match error:
-        case HTTPException():
-            return error.detail
-        case _ if status == 500:
-            return "Unexpected error"
-    return str(error)
+    if status == 500:
+        return "Unexpected error"  # whatever it is, it is in our log
+    return error.detail if isinstance(error, HTTPException) else str(error)

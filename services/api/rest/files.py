@@ -15,6 +15,7 @@ from typing import NamedTuple
 from litestar import HttpMethod, Response, route
 from litestar.handlers import HTTPRouteHandler
 from litestar.response import Stream
+from litestar.types import Method
 
 from .api import Api, HttpRequest
 from .auth import authenticated
@@ -72,7 +73,7 @@ def handlers(api: Api) -> list[HTTPRouteHandler]:
     @route(
         "/openvidu/recordings/{recording_id:str}/{name:str}",
         http_method=[HttpMethod.GET, HttpMethod.HEAD],
-        operation_id="downloadRecording",
+        operation_id=_operation_id,
         summary="Download a file of a recording",
         tags=["Recordings"],
         status_code=200,
@@ -87,6 +88,10 @@ def handlers(api: Api) -> list[HTTPRouteHandler]:
         return _answer(request, file, name)
 
     return [download]
+
+
+def _operation_id(_: HTTPRouteHandler, method: Method, __: object) -> str:
+    return "downloadRecording" if method == HttpMethod.GET else "inspectRecording"
 
 
 def _open(folder: Path, name: str) -> FileIO:

@@ -58,10 +58,9 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
             }
         ),
     )
-    async def unpublish(request: HttpRequest, session_id: str, stream_id: str) -> Reply:
+    async def unpublish(request: HttpRequest, session_id: str, stream_id: str) -> None:
         command = UnpublishStream(stream_id, Reason.FORCE_UNPUBLISH_BY_SERVER)
         await api.execute(request, session_id, command)
-        return replies.empty(204)
 
     @get("/config", operation_id="getConfig", summary="Get the active configuration", tags=TAGS)
     async def show_config() -> Reply:

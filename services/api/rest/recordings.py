@@ -44,6 +44,16 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
     async def unless_off(_: HttpRequest) -> Reply | None:
         return None if enabled else replies.empty(501)
 
+    async def find(recording_id: str) -> Reply:
+        found = await api.views.recording(recording_id)
+        if found is None:
+            raise RecordingNotFound(_NO_RECORDING)
+        return replies.ok(found)
+
+    async def drop(request: HttpRequest, recording_id: str) -> None:
+        session_id = session_of_recording(recording_id)
+        await api.execute(request, session_id, DeleteRecording(recording_id))
+
     @post(
         "/recordings/start",
         operation_id="startRecording",
@@ -108,10 +118,7 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
         responses=fails({404: _NO_RECORDING, 501: _OFF}),
     )
     async def retrieve(recording_id: str) -> Reply:
-        found = await api.views.recording(recording_id)
-        if found is None:
-            raise RecordingNotFound(_NO_RECORDING)
-        return replies.ok(found)
+        return await find(recording_id)
 
     @get(
         "/recordings",
@@ -134,12 +141,35 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
         before_request=unless_off,
         responses=fails({404: _NO_RECORDING, 409: "It is being recorded", 501: _OFF}),
     )
-    async def remove(request: HttpRequest, recording_id: str) -> Reply:
-        session_id = session_of_recording(recording_id)
-        await api.execute(request, session_id, DeleteRecording(recording_id))
-        return replies.empty(204)
+    async def remove(request: HttpRequest, recording_id: str) -> None:
+        await drop(request, recording_id)
 
-    return [start, stop, retrieve, retrieve_all, remove]
+    def reserved(name: str) -> list[HTTPRouteHandler]:
+        """A session may be called `start` or `stop`, and its recording is."""
+
+        @get(
+            f"/recordings/{name}",
+            operation_id="getRecording",
+            before_request=unless_off,
+            include_in_schema=False,
+        )
+        async def retrieve_this() -> Reply:
+            return await find(name)
+
+        @delete(
+            f"/recordings/{name}",
+            operation_id="deleteRecording",
+            status_code=204,
+            before_request=unless_off,
+            include_in_schema=False,
+        )
+        async def remove_this(request: HttpRequest) -> None:
+            await drop(request, name)
+
+        return [retrieve_this, remove_this]
+
+    handlers = [start, stop, retrieve, retrieve_all, remove]
+    return [*handlers, *reserved("start"), *reserved("stop")]
 
 
 def _recordable(state: State) -> Session:

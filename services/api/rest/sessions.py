@@ -76,9 +76,8 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
         status_code=204,
         responses=fails({404: "No session exists for the passed id"}),
     )
-    async def close(request: HttpRequest, session_id: str) -> Reply:
+    async def close(request: HttpRequest, session_id: str) -> None:
         command = CloseSession(Reason.SESSION_CLOSED_BY_SERVER)
         await api.execute(request, session_id, command)
-        return replies.empty(204)
 
     return [initialize, retrieve, retrieve_all, close]
