@@ -111,6 +111,16 @@ class CdrFile:
                 _logger.info("old CDR file deleted", file=path.name)
 
 
+def finish(last: CdrPlace) -> None:
+    """CDR is off now: whole lines of the last run stay, half of one does not."""
+    try:
+        with open(last.path, "r+b") as file:
+            file.seek(last.size)
+            file.truncate(last.size + file.read().rfind(b"\n") + 1)
+    except OSError as error:
+        _logger.warning("CDR file of the last run is gone", file=last.path, why=error.strerror)
+
+
 def _cut(last: CdrPlace) -> None:
     """Drop what was written behind the last position that was kept."""
     try:

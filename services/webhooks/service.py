@@ -26,7 +26,7 @@ from services.eventlog.jetstream import JetStreamLog, connect
 from services.eventlog.log import EventLog, LogDamaged
 from services.settings import Settings, Webhook
 
-from .cdr import CdrFile
+from .cdr import CdrFile, finish
 from .endpoint import Endpoint
 from .outbox import Outbox
 from .records import cdr_lines, end_of, outgoing
@@ -74,8 +74,9 @@ async def serve(
             cdr_position = await _start(store, log, CDR)
             file.open(await store.cdr_place())
             await store.keep_cdr(CDR, file.place, cdr_position)
-        else:
-            await store.forget_cursor(CDR)
+        elif (place := await store.cdr_place()) is not None:
+            finish(place)
+            await store.forget_cdr(CDR)
         group = await stack.enter_async_context(asyncio.TaskGroup())
         if settings.cdr.enabled:
             group.create_task(_write_cdr(log, store, file, cdr_position))

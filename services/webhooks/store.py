@@ -194,12 +194,6 @@ class Store:
 
         await self.transaction(work)
 
-    async def forget_cursor(self, follower: str) -> None:
-        async def work(connection: AsyncConnection) -> None:
-            await connection.execute(delete(cursors).where(cursors.c.follower == follower))
-
-        await self.transaction(work)
-
     async def cdr_place(self) -> CdrPlace | None:
         async def work(connection: AsyncConnection) -> CdrPlace | None:
             row = (await connection.execute(select(cdr_files.c.path, cdr_files.c.size))).first()
@@ -214,6 +208,13 @@ class Store:
             row = {"id": 1, "path": place.path, "size": place.size}
             await _upsert(connection, cdr_files, row)
             await set_cursor(connection, follower, cursor)
+
+        await self.transaction(work)
+
+    async def forget_cdr(self, follower: str) -> None:
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(delete(cdr_files))
+            await connection.execute(delete(cursors).where(cursors.c.follower == follower))
 
         await self.transaction(work)
 

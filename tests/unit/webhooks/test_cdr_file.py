@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from services.webhooks import cdr
-from services.webhooks.cdr import CdrFile, CdrUnusable
+from services.webhooks.cdr import CdrFile, CdrUnusable, finish
 from services.webhooks.store import CdrPlace
 
 START = datetime(2024, 4, 2, 9, 26, 5, tzinfo=UTC)
@@ -197,3 +197,16 @@ def test_a_folder_that_cannot_be_written_stops_the_start_and_is_named(tmp_path: 
     (tmp_path / "file").touch()
     with pytest.raises(CdrUnusable, match=r"OPENVIDU_CDR_PATH.*/file/cdr.*Not a directory"):
         CdrFile(tmp_path / "file/cdr").open(None)
+
+
+def test_when_cdr_is_switched_off_only_half_a_line_is_taken_back(file: CdrFile) -> None:
+    file.open(None)
+    file.append(b"kept\n")
+    place = file.place
+    finish(place)
+    assert Path(place.path).read_bytes() == b"kept\n"
+    file.append(b"written\nhal")
+    finish(place)
+    assert Path(place.path).read_bytes() == b"kept\nwritten\n"
+    Path(place.path).unlink()
+    finish(place)

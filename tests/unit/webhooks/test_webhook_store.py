@@ -41,8 +41,10 @@ async def test_cursors_are_kept_apart_and_survive(tmp_path: Path) -> None:
     assert await store.cursor("a") == BEGINNING
     assert await store.cursor("b") == Cursor(8, "eight")
     assert await store.cdr_place() == CdrPlace("/cdr/y", 6)
-    await store.forget_cursor("b")
+    await store.forget_cdr("b")
     assert await store.cursor("b") is None
+    assert await store.cdr_place() is None
+    assert await store.cursor("a") == BEGINNING
     await store.close()
 
 
