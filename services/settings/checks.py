@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from .kinds import is_loopback
 
 DEFAULT_SECRET = "MY_SECRET"  # noqa: S105
+ANY_ADDRESS = "0.0.0.0"  # noqa: S104
 
 
 class _Finding(NamedTuple):
@@ -59,6 +60,15 @@ def _certificate(values: Mapping[str, Any]) -> Iterator[_Finding]:
         yield _Finding("LETSENCRYPT_EMAIL", "CERTIFICATE_TYPE=letsencrypt needs it")
 
 
+def _media_address(values: Mapping[str, Any]) -> Iterator[_Finding]:
+    if values["TERTULIA_MEDIA_HOST"] == ANY_ADDRESS and not values["TERTULIA_MEDIA_PUBLIC_IP"]:
+        yield _Finding(
+            "TERTULIA_MEDIA_PUBLIC_IP",
+            f"TERTULIA_MEDIA_HOST={ANY_ADDRESS} is no address that clients could send to; accepts "
+            "the IPv4 address at which they reach the media node",
+        )
+
+
 def _media_ports(values: Mapping[str, Any]) -> Iterator[_Finding]:
     first, last = values["TERTULIA_MEDIA_PORT"], values["TERTULIA_MEDIA_PORT_MAX"]
     if first > last:
@@ -101,4 +111,14 @@ def _speech(values: Mapping[str, Any]) -> Iterator[_Finding]:
             yield _Finding(name, f"OPENVIDU_PRO_SPEECH_TO_TEXT={engine} needs it")
 
 
-_RULES = (_secret, _tls, _webhook, _certificate, _media_ports, _autoscaling, _s3, _speech)
+_RULES = (
+    _secret,
+    _tls,
+    _webhook,
+    _certificate,
+    _media_address,
+    _media_ports,
+    _autoscaling,
+    _s3,
+    _speech,
+)

@@ -12,14 +12,13 @@ from .load import Problem, SettingsError
 
 def prepare(settings: Settings, services: Iterable[str]) -> None:
     """Make what these services write to. Raises `SettingsError` naming the setting."""
+    data = {"TERTULIA_DATA_DIR": settings.storage.data_dir}
     wanted: dict[str, dict[str, Path]] = {
-        "launcher": {"TERTULIA_DATA_DIR": settings.storage.data_dir},
-        "api": {},
+        "launcher": data,
+        "api": data,
+        "webhooks": dict(data),
         "recorder": {},
-        "webhooks": {},
     }
-    if not settings.storage.database_url:
-        wanted["api"]["TERTULIA_DATA_DIR"] = settings.storage.data_dir
     if settings.recording.enabled:
         wanted["recorder"]["OPENVIDU_RECORDING_PATH"] = settings.recording.path
     if settings.cdr.enabled:

@@ -120,6 +120,16 @@ def is_host(text: str) -> bool:
     )
 
 
+def is_ipv4(text: str) -> bool:
+    return _is_ip(text) and ipaddress.ip_address(text).version == 4
+
+
+def _ipv4(raw: str) -> str:
+    if not is_ipv4(raw):
+        raise ValueError
+    return raw
+
+
 def is_loopback(host: str) -> bool:
     return host == "localhost" or (_is_ip(host) and ipaddress.ip_address(host).is_loopback)
 
@@ -214,7 +224,7 @@ def _mapping(raw: str) -> dict[str, str]:
 
 def _ip_pair(item: str) -> None:
     parts = item.split(":")
-    if len(parts) != 2 or not all(_is_ip(part) for part in parts):
+    if len(parts) != 2 or not all(map(is_ipv4, parts)):
         raise ValueError("not two IPv4 addresses")
 
 
@@ -271,6 +281,7 @@ UDP_PORT = integer(0, 65535)
 SECONDS = Kind("seconds, a decimal number, 0 or more", _seconds)
 SECRET = Kind("letters, digits, - and _", _secret)
 HOST = Kind("a host name, an IPv4 or an IPv6 address", _host)
+IPV4 = Kind("an IPv4 address", _ipv4)
 IP_OPTIONAL = optional(Kind("an IPv4 or IPv6 address or a host name", _host))
 TURN_ADDRESS = Kind("an address, a host name, auto-ipv4, auto-ipv6, or empty", _turn_address)
 URL_OPTIONAL = optional(Kind("a URL with scheme and host", _url))

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from .checks import ANY_ADDRESS
 from .kinds import (
     BOOL,
     FILE_OPTIONAL,
     HOST,
-    IP_OPTIONAL,
+    IPV4,
     SECONDS,
     SECRET,
     TEXT,
     TEXT_REQUIRED,
     UDP_PORT,
     enum,
+    is_ipv4,
     optional,
 )
 from .property import Property, Values, when_on_loopback
@@ -27,7 +29,9 @@ def _file(value: str) -> Path | None:
 def _public_ip(values: Values) -> str:
     pairs: list[str] = values["MEDIA_NODES_PUBLIC_IPS"]
     public = {private: ip for private, _, ip in (pair.partition(":") for pair in pairs)}
-    return public.get(values["TERTULIA_MEDIA_HOST"], "")
+    host: str = values["TERTULIA_MEDIA_HOST"]
+    domain: str = values["DOMAIN_OR_PUBLIC_IP"]
+    return public.get(host, domain if host == ANY_ADDRESS and is_ipv4(domain) else "")
 
 
 def _last_port(values: Values) -> str:
@@ -66,15 +70,16 @@ OWN = (
         "access.demo",
     ),
     Property(
-        "TERTULIA_MEDIA_HOST", HOST, "127.0.0.1",
+        "TERTULIA_MEDIA_HOST", IPV4, "127.0.0.1",
         "Address on which the media node takes the clients' UDP packets. Anything but loopback "
         "needs an OPENVIDU_SECRET of your own.",
         "media.host",
     ),
     Property(
-        "TERTULIA_MEDIA_PUBLIC_IP", IP_OPTIONAL, _public_ip,
-        "Address told to clients instead, behind NAT. Default: the public address that "
-        "MEDIA_NODES_PUBLIC_IPS gives for TERTULIA_MEDIA_HOST, if any.",
+        "TERTULIA_MEDIA_PUBLIC_IP", optional(IPV4), _public_ip,
+        "Address told to clients instead, behind NAT or when that is 0.0.0.0. Default: the public "
+        "address that MEDIA_NODES_PUBLIC_IPS gives for TERTULIA_MEDIA_HOST, if any; for 0.0.0.0 "
+        "else DOMAIN_OR_PUBLIC_IP if that is an IPv4 address.",
         "media.public_ip",
     ),
     Property(
@@ -96,7 +101,7 @@ OWN = (
         "media.node_id",
     ),
     Property(
-        "TERTULIA_RECORDER_HOST", HOST, "127.0.0.1",
+        "TERTULIA_RECORDER_HOST", IPV4, "127.0.0.1",
         "Address on which the recorder takes media from the media nodes.",
         "media.recorder_host",
     ),

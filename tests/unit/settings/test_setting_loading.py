@@ -80,17 +80,37 @@ def test_no_error_repeats_the_credentials_in_headers_and_ice_servers() -> None:
     assert all(MASK in text and "hush" not in text for text in found.values())
 
 
-@pytest.mark.parametrize("name", ["TERTULIA_HOST", "TERTULIA_MEDIA_HOST"])
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
+@pytest.mark.parametrize(
+    ("name", "host"),
+    [
+        ("TERTULIA_HOST", "0.0.0.0"),
+        ("TERTULIA_HOST", "::"),
+        ("TERTULIA_HOST", "192.0.2.1"),
+        ("TERTULIA_HOST", "example.org"),
+        ("TERTULIA_MEDIA_HOST", "0.0.0.0"),
+        ("TERTULIA_MEDIA_HOST", "192.0.2.1"),
+    ],
+)
 def test_the_default_secret_is_refused_where_others_can_reach_us(name: str, host: str) -> None:
-    found = problems({name: host})
+    given = {name: host, "DOMAIN_OR_PUBLIC_IP": "192.0.2.1"}
+    found = problems(given)
     assert f"{name}={host}" in found["OPENVIDU_SECRET"]
-    load({name: host, "OPENVIDU_SECRET": "one_of_my_own"})
+    load({**given, "OPENVIDU_SECRET": "one_of_my_own"})
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.3.4.5", "::1", "localhost"])
 def test_the_default_secret_does_on_loopback(host: str) -> None:
-    load({"TERTULIA_HOST": host, "TERTULIA_MEDIA_HOST": host})
+    load({"TERTULIA_HOST": host, "TERTULIA_MEDIA_HOST": "127.3.4.5"})
+
+
+def test_a_media_node_on_all_addresses_needs_one_to_tell_clients() -> None:
+    everywhere = {"TERTULIA_MEDIA_HOST": "0.0.0.0", "OPENVIDU_SECRET": "one_of_my_own"}
+    assert "TERTULIA_MEDIA_PUBLIC_IP" in problems(everywhere)
+    assert "TERTULIA_MEDIA_PUBLIC_IP" in problems({**everywhere, "DOMAIN_OR_PUBLIC_IP": "a.org"})
+    settings = load({**everywhere, "DOMAIN_OR_PUBLIC_IP": "192.0.2.1"})
+    assert settings.media.public_ip == "192.0.2.1"
+    settings = load({**everywhere, "TERTULIA_MEDIA_PUBLIC_IP": "192.0.2.2"})
+    assert settings.media.public_ip == "192.0.2.2"
 
 
 def test_off_loopback_demo_and_plain_http_are_off_unless_asked_for() -> None:
@@ -239,19 +259,19 @@ def test_a_folder_that_cannot_be_made_is_an_error_of_its_setting(tmp_path: Path)
     (tmp_path / "file").write_text("")
     settings = load(
         {"OPENVIDU_RECORDING_PATH": str(tmp_path / "file"), "OPENVIDU_CDR_PATH": "/dev/null/x"}
-        | {"OPENVIDU_CDR": "true"}
+        | {"OPENVIDU_CDR": "true", "TERTULIA_DATA_DIR": str(tmp_path)}
     )
     with pytest.raises(SettingsError) as caught:
         folders.prepare(settings, ["recorder", "webhooks"])
-    assert [problem.name for problem in caught.value.problems] == [
+    assert {problem.name for problem in caught.value.problems} == {
         "OPENVIDU_RECORDING_PATH",
         "OPENVIDU_CDR_PATH",
-    ]
+    }
 
 
 def test_a_folder_that_is_not_needed_is_not_made(tmp_path: Path) -> None:
     settings = load({"TERTULIA_DATA_DIR": str(tmp_path / "data"), "OPENVIDU_RECORDING": "false"})
-    folders.prepare(settings, ["media", "recorder", "webhooks"])
+    folders.prepare(settings, ["media", "recorder"])
     assert not (tmp_path / "data").exists()
 
 
