@@ -105,6 +105,8 @@ class DirectReader:
         answer = self._answers[inbox] = _Answer(single)
         try:
             async with asyncio.timeout(TIMEOUT):
+                if self._subscription is None:
+                    raise LogUnavailable("The log is closed.")
                 if not self._client.is_connected:
                     raise LogUnavailable("The log is not connected.")
                 await self._client.publish(self._subject, msgspec.json.encode(request), reply=inbox)

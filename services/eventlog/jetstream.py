@@ -23,7 +23,6 @@ from .log import (
     CommitRefused,
     Conflict,
     LogDamaged,
-    LogError,
     LogFull,
     LogMisconfigured,
     LogUnavailable,
@@ -236,7 +235,12 @@ class JetStreamLog:
             )
 
     async def last_sequence(self) -> int:
-        info = await self._api(f"STREAM.INFO.{self._stream}", {})
+        try:
+            info = await self._api(f"STREAM.INFO.{self._stream}", {})
+        except _ApiError as error:
+            if error.code == STREAM_NOT_FOUND:
+                raise LogDamaged(f"The stream {self._stream} is gone: restore it.") from error
+            raise
         last: int = info["state"]["last_seq"]
         return last
 
@@ -278,7 +282,7 @@ class JetStreamLog:
         return decoded
 
 
-class _ApiError(LogError):
+class _ApiError(LogUnavailable):
     def __init__(self, code: int, description: str) -> None:
         super().__init__(description)
         self.code = code

@@ -288,8 +288,9 @@ async def test_a_closed_log_answers_nobody(log, author):
     await log.close()
     with pytest.raises(LogUnavailable):
         await author("ses_B").write(log)
-    with pytest.raises(LogUnavailable):
-        await log.last_sequence()
+    for call in (log.last_sequence, lambda: log.get(1), lambda: session(log, "ses_A")):
+        with pytest.raises(LogUnavailable):
+            await call()
     with pytest.raises(LogUnavailable):
         await waiting
 

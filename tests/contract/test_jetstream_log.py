@@ -339,6 +339,15 @@ async def test_a_subscription_notices_that_the_end_was_lost(nats_client, event_l
         await other.close()
 
 
+async def test_a_stream_that_is_gone_ends_the_subscription(nats_client, event_log, author):
+    await author().write(event_log)
+    async with asyncio.timeout(PATIENCE), aclosing(event_log.subscribe(after=0)) as batches:
+        await anext(batches)
+        await api(nats_client, f"STREAM.DELETE.{STREAM}", {})
+        with pytest.raises(LogDamaged, match="is gone"):
+            await anext(batches)
+
+
 async def test_a_deleted_commit_stops_readers_and_verification_names_it(nats_client, author):
     """A stream somebody made deletable, and deleted from."""
     unsafe = wanted(STREAM, "log") | {"deny_delete": False}
