@@ -50,7 +50,7 @@ MICROPHONE = MediaOptions(has_audio=True, has_video=False, audio_active=True)
 
 
 class Outcome:
-    """What one command leads to. Each check also looks at what no command may change."""
+    """What one command leads to."""
 
     def __init__(self, before: State, command: Command) -> None:
         self.before = before
