@@ -278,3 +278,26 @@ async def test_a_client_lost_while_joining_does_not_stay_for_ever(
     go_on.set()
     joined = await b.note("participantJoined")
     await b.note("participantLeft", connectionId=joined["id"], reason="networkDisconnect")
+
+
+async def test_a_socket_that_turns_to_another_client_leaves_its_join_behind(
+    hasty: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = await hasty.user(), await hasty.user()
+    execute, go_on = hasty.bus.execute, asyncio.Event()
+
+    async def slow(*args, **others):
+        await go_on.wait()
+        return await execute(*args, **others)
+
+    token = await hasty.token("S1")
+    turning = await hasty.client()
+    monkeypatch.setattr(hasty.bus, "execute", slow)
+    joining = await turning.send("joinRoom", {"token": token, "session": "S1"})
+    await turning.result("connect", {"sessionId": a.rpc_id})
+    go_on.set()
+    joined = await b.note("participantJoined")
+    await b.note("participantLeft", connectionId=joined["id"], reason="networkDisconnect")
+    assert (await turning.result("echo", {}))["sessionId"] == a.rpc_id
+    assert joining not in [frame.get("id") for frame in turning.frames]
+    assert turning.story().count("participantJoined") == 1

@@ -18,7 +18,7 @@ from services.conference.calls import Publish
 from services.conference.commands import SendSignal
 from services.eventlog.memory import MemoryLog
 from services.settings import Sessions, Settings
-from tests.unit.signaling.harness import PUBLISH, SECONDS, FakeNodes, World, replica
+from tests.unit.signaling.harness import PUBLISH, SECONDS, Client, FakeNodes, World, replica
 
 LEAVES = (
     st.none()
@@ -180,31 +180,58 @@ async def test_a_client_that_does_not_read_is_closed_and_delays_nobody(
     slow.socket.transport.pause_reading()
     peer = world.gateway._peers.find(slow.rpc_id)
     assert peer is not None
-    payload = "x" * 100_000
+    number = 0
     async with asyncio.timeout(SECONDS):
-        number = 0
         while peer.socket is not None:
-            await world.execute("S1", SendSignal(data=f"{number} {payload}"))
-            await other.wait(lambda frame, n=number: starts(frame, f"{n} "))
+            await large_signal(world, number)
+            await other.wait(lambda frame, n=number: large_number(frame) == n)
             number += 1
-    # It may come back, and what never reached the network is sent then, each once.
     again = await world.client()
     await again.result("connect", {"sessionId": slow.rpc_id})
-    await world.execute("S1", SendSignal(data="end"))
-    await again.note("sendMessage", data="end")
-    missed = [int(f["params"]["data"].split()[0]) for f in again.frames[1:-1]]
-    slow.socket.transport.resume_reading()
-    await slow.wait_closed()
-    got = [
-        int(f["params"]["data"].split()[0]) for f in slow.frames if f.get("method") == "sendMessage"
+    await assert_each_came_once(slow, again, number)
+
+
+async def test_a_newer_socket_gets_what_waited_for_one_that_stalled(world: World) -> None:
+    slow, other = await world.client(compression=None), await world.user()
+    await slow.join("S1", await world.token("S1"))
+    slow.socket.transport.pause_reading()
+    peer = world.gateway._peers.find(slow.rpc_id)
+    assert peer is not None
+    stalled = peer.socket
+    assert stalled is not None
+    number = 0
+    async with asyncio.timeout(SECONDS):
+        while len(stalled._outbox) < 3:
+            await large_signal(world, number)
+            await other.wait(lambda frame, n=number: large_number(frame) == n)
+            number += 1
+    again = await world.client()
+    await again.result("connect", {"sessionId": slow.rpc_id})
+    await assert_each_came_once(slow, again, number)
+
+
+async def large_signal(world: World, number: int) -> None:
+    await world.execute("S1", SendSignal(data=f"{number} {'x' * 100_000}"))
+
+
+def large_number(frame: dict[str, Any]) -> int | None:
+    if frame.get("method") != "sendMessage":
+        return None
+    return int(frame["params"]["data"].split()[0])
+
+
+async def assert_each_came_once(first: Client, second: Client, count: int) -> None:
+    """What never reached the network by the first socket came by the second, and only that."""
+    await second.wait(lambda frame: large_number(frame) == count - 1)
+    first.socket.transport.resume_reading()
+    await first.wait_closed()
+    came = [
+        number
+        for client in (first, second)
+        for frame in client.frames
+        if (number := large_number(frame)) is not None
     ]
-    assert missed == list(range(missed[0], number))
-    assert got == list(range(len(got)))
-    assert len(got) <= missed[0]
-
-
-def starts(frame: dict[str, Any], text: str) -> bool:
-    return frame.get("method") == "sendMessage" and frame["params"]["data"].startswith(text)
+    assert came == list(range(count))
 
 
 async def test_a_client_that_stops_pinging_is_closed(world: World) -> None:
