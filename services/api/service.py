@@ -78,7 +78,7 @@ async def service(
                 app,
                 host=access.listen_host,
                 port=access.listen_port,
-                tls=None if access.plain_http else certificate_files(settings),
+                tls=certificate_files(settings) if access.tls else None,
             ) as port:
                 log.info("serving", url=access.public_url, host=access.listen_host, port=port)
                 yield port

@@ -159,7 +159,7 @@ async def _answers(client: aiohttp.ClientSession, url: str) -> bool:
 
 def _health_url(settings: Settings) -> str:
     access = settings.access
-    scheme = "http" if access.plain_http else "https"
+    scheme = "https" if access.tls else "http"
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(access.listen_host, access.listen_host)  # noqa: S104
     host = f"[{host}]" if ":" in host else host
     return f"{scheme}://{host}:{access.listen_port}/openvidu/api/health"

@@ -25,6 +25,7 @@ class Access(Struct, frozen=True):
     listen_host: str = "127.0.0.1"  # TERTULIA_HOST
     listen_port: int = 4443  # SERVER_PORT, default HTTPS_PORT
     plain_http: bool = True  # FORCE_PLAIN_HTTP, default here true on loopback
+    tls: bool = False  # TERTULIA_TLS: the API itself speaks TLS; default as the public URL
     tls_certificate: Path | None = None  # TERTULIA_TLS_CERTIFICATE (PEM); None = self-signed
     tls_key: Path | None = None  # TERTULIA_TLS_KEY (PEM)
     secret: str = "MY_SECRET"  # OPENVIDU_SECRET  # noqa: S105

@@ -72,13 +72,16 @@ def load(
             _read(item, given[item.name], values, found)
         elif isinstance(item.default, str):
             values[item.name] = _default(item, values)
+    wrong = {problem.name for problem in found}
     for item in PROPERTIES.values():
         if item.name not in given and not isinstance(item.default, str):
             try:
-                text = item.default(values)
-            except KeyError:
-                continue  # follows from one that is wrong
-            _read(item, text, values, found)
+                _read(item, item.default(values), values, found)
+            except KeyError as missing:
+                if missing.args[0] not in wrong:
+                    raise
+            if item.name not in values:  # the error about what it follows from is enough
+                wrong.add(item.name)
     found += [
         Problem(name, _shown(PROPERTIES[name], given.get(name, values[name])), message)
         for name, message in check(values)

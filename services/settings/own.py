@@ -53,8 +53,16 @@ OWN = (
         "access.listen_host",
     ),
     Property(
+        "TERTULIA_TLS",
+        BOOL,
+        lambda values: str(not values["FORCE_PLAIN_HTTP"]),
+        "The API itself speaks TLS. False with FORCE_PLAIN_HTTP=false: a proxy in front does. "
+        "Default: as FORCE_PLAIN_HTTP has it.",
+        "access.tls",
+    ),
+    Property(
         "TERTULIA_TLS_CERTIFICATE", FILE_OPTIONAL, "",
-        "PEM file with the certificate chain, when FORCE_PLAIN_HTTP is false. Empty: a "
+        "PEM file with the certificate chain, when TERTULIA_TLS is true. Empty: a "
         "self-signed one is made.",
         "access.tls_certificate", _file,
     ),
@@ -101,8 +109,8 @@ OWN = (
         "media.node_id",
     ),
     Property(
-        "TERTULIA_RECORDER_HOST", IPV4, "127.0.0.1",
-        "Address on which the recorder takes media from the media nodes.",
+        "TERTULIA_RECORDER_HOST", HOST, "127.0.0.1",
+        "IPv4 address, or a name for one, on which the recorder takes media from the media nodes.",
         "media.recorder_host",
     ),
     Property(

@@ -1,4 +1,4 @@
-"""All settings, in the order in which users read of them."""
+"""All settings. Defaults that follow from others follow from those before them here."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .pro import PRO
 from .property import Property
 
 CONTRACT = COMMUNITY + PRO + ENTERPRISE + DEPLOYMENT
-PROPERTIES: dict[str, Property] = {item.name: item for item in OWN + CONTRACT}
+PROPERTIES: dict[str, Property] = {item.name: item for item in CONTRACT + OWN}
 
 MEDIA_SERVER_PREFIX = "KMS_DOCKER_ENV_"
 """`KMS_DOCKER_ENV_<NAME>`: any number of texts for the environment of the media server."""

@@ -63,7 +63,7 @@ def test_sender_reports_bring_video_to_its_sound() -> None:
 def test_a_report_beyond_reason_is_not_believed() -> None:
     audio, video = tracks()
     audio.report(100.0, 0)
-    video.report(5_000.0, 9000)
+    video.report(101.5, 9000)  # 1.5 s apart
     video.follow(audio)
     assert video.place(9000, 80.0) == pytest.approx(80.0)
 

@@ -141,6 +141,9 @@ def test_a_file_cut_anywhere_plays_and_can_be_repaired(tmp_path: Path) -> None:
         assert repair(path) == duration
         assert path.read_bytes() == content
         if duration:
+            segment = content.index(b"\x18\x53\x80\x67") + 4
+            length = int.from_bytes(content[segment : segment + 8], "big") & (1 << 56) - 1
+            assert segment + 8 + length == len(content)
             found = probe(path)
             assert found.duration == pytest.approx(duration / 1000)
             assert duration / 1000 >= 4.0 * (cut - 1) / size - 1.5
@@ -222,5 +225,5 @@ def test_the_file_of_a_writer_killed_in_the_middle_plays(tmp_path: Path) -> None
     assert killed.codecs == {"audio": "opus", "video": "vp8"}
     assert_moving_pictures(killed.frames)
     duration = repair(path) / 1000
-    assert duration > 15
+    assert duration > 8
     assert probe(path).duration == pytest.approx(duration)

@@ -123,6 +123,16 @@ def test_off_loopback_demo_and_plain_http_are_off_unless_asked_for() -> None:
     assert settings.access.plain_http
 
 
+def test_the_api_speaks_tls_where_the_public_url_says_so_unless_a_proxy_does() -> None:
+    assert not load({}).access.tls
+    assert load({"FORCE_PLAIN_HTTP": "false"}).access.tls
+    behind_proxy = load(
+        {"FORCE_PLAIN_HTTP": "false", "TERTULIA_TLS": "false", "SERVER_PORT": "5443"}
+    )
+    assert not behind_proxy.access.tls
+    assert behind_proxy.access.public_url == "https://localhost:4443"
+
+
 def test_what_is_not_given_follows_from_other_settings() -> None:
     settings = load(
         {
