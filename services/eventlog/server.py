@@ -75,7 +75,7 @@ class NatsServer:
                     env={key: os.environ[key] for key in _PASSED_ON if key in os.environ},
                     pass_fds=(lock,),  # the server holds the lock, for as long as it lives
                     start_new_session=True,  # Ctrl-C is for us; we stop the server last
-                    preexec_fn=_die_with_parent(),
+                    preexec_fn=die_with_parent(),
                 )
         finally:
             os.close(lock)
@@ -238,8 +238,9 @@ def _quoted(value: object) -> str:
     return json.dumps(str(value), ensure_ascii=False)
 
 
-def _die_with_parent() -> Callable[[], None] | None:
-    """Linux ends the server when we die, however we die; elsewhere the lock tells of orphans."""
+def die_with_parent() -> Callable[[], None] | None:
+    """A `preexec_fn`: Linux sends the child SIGTERM when we die, however we die. `None` elsewhere,
+    where the lock tells of orphans."""
     if sys.platform != "linux":
         return None
     libc = ctypes.CDLL(None, use_errno=True)

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import signal
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from services.eventlog.log import LogError
-from services.eventlog.server import NatsServer
+from services.eventlog.server import NatsServer, die_with_parent
 
 from .output import Lines
 
-_PR_SET_PDEATHSIG = 1
 _CHUNK = 64 * 1024
 _LAST_LINE = 300  # characters of it in an error
 _DRAIN = 0.5  # seconds to read what a process left in the pipe
@@ -100,7 +97,7 @@ class Service:
                 stdout=output.writer,
                 stderr=output.writer,
                 start_new_session=True,  # Ctrl-C is for the launcher
-                preexec_fn=_die_with_parent(),
+                preexec_fn=die_with_parent(),
             )
         except OSError as error:
             output.close()
@@ -182,17 +179,3 @@ def _how(code: int, last_line: str) -> str:
             return f"killed by {signal.Signals(-code).name}"
     last_line = last_line if len(last_line) <= _LAST_LINE else last_line[: _LAST_LINE - 1] + "…"
     return f"exit code {code}" + (f", last line: {last_line}" if code and last_line else "")
-
-
-def _die_with_parent() -> Callable[[], None] | None:
-    if sys.platform != "linux":
-        return None
-    libc = ctypes.CDLL(None, use_errno=True)
-    parent = os.getpid()
-
-    def prepare() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return prepare
