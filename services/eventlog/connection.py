@@ -83,6 +83,17 @@ async def connect(
     return client
 
 
+def heed_cancellation() -> None:
+    """Call after a request: raises the cancellation that the request may have swallowed.
+
+    nats-py waits with `asyncio.wait_for`, which up to Python 3.11 drops a cancellation that comes
+    in the same turn of the loop as the answer. The task would then run on for ever.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 def _fail_requests(client: Client) -> None:
     """Answers to what was asked on a lost connection never come: do not wait for them.
 

@@ -16,7 +16,7 @@ from nats.errors import NoRespondersError
 from services.conference.ids import SESSION_ID
 
 from .commit import Commit, Recorded, encode, subject
-from .connection import connect
+from .connection import connect, heed_cancellation
 from .direct import DirectReader
 from .log import (
     MAX_COMMIT,
@@ -91,6 +91,7 @@ class JetStreamLog:
     async def _has_jetstream(self) -> bool:
         try:
             await self._client.request("$JS.API.INFO", b"", timeout=TIMEOUT)
+            heed_cancellation()
         except NoRespondersError:
             return False
         except NatsError as error:
@@ -101,6 +102,7 @@ class JetStreamLog:
         """Only a connection to the system account may ask; `NatsServer` reads its own back."""
         try:
             answer = await self._client.request("$SYS.REQ.SERVER.PING.VARZ", b"", timeout=TIMEOUT)
+            heed_cancellation()
         except NoRespondersError:
             _logger.debug("sync_interval of the broker cannot be read with this account")
             return
@@ -274,6 +276,7 @@ class JetStreamLog:
         payload = request if isinstance(request, bytes) else msgspec.json.encode(request)
         try:
             answer = await self._client.request(name, payload, timeout=TIMEOUT, headers=headers)
+            heed_cancellation()
             decoded: dict[str, Any] = msgspec.json.decode(answer.data)
         except NatsError as error:
             raise LogUnavailable(f"The log did not answer: {error}") from error

@@ -16,6 +16,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
+from .connection import heed_cancellation
 from .log import LogDamaged, Stored
 
 TIMEOUT = 5.0  # seconds for one answer of the broker
@@ -80,6 +81,7 @@ class PullReader:
             msgspec.json.encode(request),
             timeout=TIMEOUT,
         )
+        heed_cancellation()
         if error := msgspec.json.decode(answer.data).get("error"):
             raise ReaderLost(f"no consumer: {error.get('description')}")
         self._alive()
