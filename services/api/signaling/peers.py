@@ -126,7 +126,7 @@ class Peers:
     def start(self) -> None:
         """Sockets come and go from now on; so the time of those who were adopted runs."""
         self._running = True
-        for peer in self._by_key.values():
+        for peer in self._by_digest.values():
             if peer.socket is None:
                 self._start_grace(peer)
 

@@ -341,12 +341,13 @@ async def replica(
     *,
     linger: float = 10.0,
     adopt: tuple[State, ...] = (),
+    after: int | None = None,
 ) -> AsyncIterator[World]:
-    """A running replica, which follows the log from now on."""
+    """A running replica, which follows the log from now on, or from a sequence on."""
     bus = CommandBus(log)
     gateway = Gateway(settings, bus, nodes, nats_client, linger=linger)
     gateway.adopt(adopt)
-    position = await log.last_sequence()
+    position = await log.last_sequence() if after is None else after
 
     async def feed() -> None:
         async with aclosing(follow(log, after=position)) as batches:

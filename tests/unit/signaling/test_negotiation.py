@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from services.conference.calls import AcceptAnswer, Discard, PrepareOffer, Republish, Subscribe
 from services.eventlog.log import LogUnavailable
 from tests.unit.signaling.harness import PUBLISH, FakeNodes, World, until
@@ -60,12 +62,17 @@ async def test_what_cannot_be_reconnected_is_refused(world: World) -> None:
 
 
 async def test_subscribing_again_replaces_the_media_in_silence(
-    world: World, nodes: FakeNodes
+    world: World, nodes: FakeNodes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     a, b = await world.user(), await world.user()
     stream = await a.publish()
     await b.subscribe(stream)
     commits, asked = await world.commits(), len(nodes.calls)
+
+    async def unavailable(*_: object, **__: object) -> None:
+        raise LogUnavailable("not needed")
+
+    monkeypatch.setattr(world.bus, "execute", unavailable)
     await b.subscribe(stream)
     assert await world.commits() == commits
     assert len(nodes.calls) == asked + 2

@@ -11,10 +11,11 @@ import pytest
 from services.api.signaling.peers import Key
 from services.conference.commands import RemoveConnection, SendSignal
 from services.conference.model import Role
+from services.eventlog.bus import CommandBus
 from services.eventlog.log import LogUnavailable
 from services.eventlog.memory import MemoryLog
 from services.settings import Sessions, Settings
-from tests.unit.signaling.harness import Client, FakeNodes, World, replica, until
+from tests.unit.signaling.harness import REST, Client, FakeNodes, World, replica, until
 
 SHORT = Settings(sessions=Sessions(reconnection_grace=0.3))
 
@@ -226,6 +227,27 @@ async def test_clients_come_back_after_a_restart_of_the_api(nodes: FakeNodes) ->
         assert (await a2.result("echo", {}))["sessionId"] == a.rpc_id
         await b2.result("forceUnpublish", {"streamId": stream})
         await a2.note("participantUnpublished")
+
+
+async def test_what_happened_while_the_api_was_away_is_told_to_who_comes_back(
+    nodes: FakeNodes,
+) -> None:
+    """The feed dispatches what the log got meanwhile, on the states adopted before it."""
+    log = MemoryLog()
+    async with replica(log, SHORT, nodes) as first:
+        await first.session("S1")
+        a, b, c = [await first.user() for _ in range(3)]
+        state, position = await first.state(), await log.last_sequence()
+    other = CommandBus(log)
+    for gone in (b, c):
+        await other.execute("S1", RemoveConnection(gone.id), actor=REST)
+    async with replica(log, SHORT, nodes, adopt=(state,), after=position) as second:
+        again = await come_back(second, a)
+        for gone in (b, c):
+            await again.note("participantLeft", connectionId=gone.id)
+        evicted = await come_back(second, b)
+        await evicted.note("participantEvicted", connectionId=b.id)
+        await until(lambda: second.gateway._peers.find(c.rpc_id) is None)
 
 
 async def test_who_does_not_come_back_after_a_restart_is_evicted(nodes: FakeNodes) -> None:

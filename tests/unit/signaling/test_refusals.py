@@ -58,6 +58,8 @@ async def test_a_token_is_of_one_session(world: World) -> None:
     bare = token.partition("token=")[2]
     assert await client.code("joinRoom", join_params("S2", bare)) == 401
     assert await client.code("joinRoom", join_params("S9", token)) == 202
+    forged = token.replace("sessionId=S1", "sessionId=S2")
+    assert await client.code("joinRoom", join_params("S1", forged)) == 401
     await client.join("S1", token)
 
 
