@@ -87,7 +87,7 @@ def configure(service: str, settings: Settings, *, to: TextIO | None = None) -> 
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.TimeStamper(fmt="%Y-%m-%dT%H:%M:%S.%fZ", utc=True),
         name_service,
         structlog.processors.StackInfoRenderer(),
         structlog.processors.format_exc_info,
@@ -122,7 +122,7 @@ class _Console:
 
     def __call__(self, logger: WrappedLogger, method: str, entry: MutableMapping[str, Any]) -> str:
         words = [
-            str(entry.get("timestamp", ""))[:23] + "Z",
+            str(entry.get("timestamp", ""))[:23] + "Z",  # milliseconds
             f"{str(entry.get('level', '')).upper():<8}",
             f"{entry.get('service', '')!s:<8}",
             _one_line(str(entry.get("event", ""))),
