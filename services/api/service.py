@@ -72,18 +72,28 @@ async def service(
         await nodes.start()
         await feed.start()
         async with asyncio.TaskGroup() as tasks:
-            running = [tasks.create_task(part.run()) for part in (feed, gateway, reactors)]
-            await feed.wait_for(await event_log.last_sequence(), CATCH_UP_SECONDS)
-            async with serve(
-                app,
-                host=access.listen_host,
-                port=access.listen_port,
-                tls=certificate_files(settings) if access.tls else None,
-            ) as port:
-                log.info("serving", url=access.public_url, host=access.listen_host, port=port)
-                yield port
-            for task in running:
-                task.cancel()
+            running = {tasks.create_task(part.run()) for part in (feed, gateway, reactors)}
+            try:
+                await feed.wait_for(await event_log.last_sequence(), CATCH_UP_SECONDS)
+                async with serve(
+                    app,
+                    host=access.listen_host,
+                    port=access.listen_port,
+                    tls=None if access.plain_http else certificate_files(settings),
+                ) as port:
+                    log.info("serving", url=access.public_url, host=access.listen_host, port=port)
+                    yield port
+            finally:
+                await _stop(running)
     finally:
         await nodes.stop()
         await database.close()
+
+
+async def _stop(running: set[asyncio.Task[None]]) -> None:
+    """A request to the broker that is answered just now may swallow a cancellation (`wait_for` of
+    Python 3.11 does), so one may not be enough."""
+    while running:
+        for task in running:
+            task.cancel()
+        _, running = await asyncio.wait(running, timeout=1)

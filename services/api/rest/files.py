@@ -12,7 +12,7 @@ from io import FileIO
 from pathlib import Path
 from typing import NamedTuple
 
-from litestar import HttpMethod, Response, route
+from litestar import HttpMethod, MediaType, Response, route
 from litestar.handlers import HTTPRouteHandler
 from litestar.response import Stream
 from litestar.types import Method
@@ -59,7 +59,7 @@ def span_of(header: str, size: int) -> Span | None:
         return Span(max(0, size - length), size)
     start = int(match[1])
     end = int(match[2]) + 1 if match[2] else size
-    if end <= start:
+    if match[2] and end <= start:
         return None
     if start >= size:
         raise Unsatisfiable
@@ -128,12 +128,12 @@ def _answer(request: HttpRequest, file: FileIO, name: str) -> Reply:
     except Unsatisfiable:
         file.close()
         headers["Content-Range"] = f"bytes */{found.st_size}"
-        return Response(None, status_code=416, headers=headers)
+        return Response(b"", status_code=416, headers=headers, media_type=MediaType.TEXT)
     headers["Content-Length"] = str(span.end - span.start)
     media_type = TYPES.get(Path(name).suffix.lower(), "application/octet-stream")
     if request.method == HttpMethod.HEAD:
         file.close()
-        return Response(None, status_code=status, headers=headers, media_type=media_type)
+        return Response(b"", status_code=status, headers=headers, media_type=media_type)
     chunks = _chunks(file, span)
     return Stream(chunks, status_code=status, headers=headers, media_type=media_type)
 

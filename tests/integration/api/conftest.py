@@ -137,7 +137,7 @@ class Server:
 
         async def probe() -> Answer | None:
             answer = await self.get(path)
-            return answer if answer.json is not None and good(answer.json) else None
+            return answer if answer.status < 300 and good(answer.json) else None
 
         return (await eventually(probe)).json
 
