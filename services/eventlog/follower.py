@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -13,10 +14,12 @@ from services.conference.evolve import evolve_all
 from services.conference.state import EMPTY, State
 
 from .commit import GENESIS, Recorded
-from .log import EventLog, LogDamaged
+from .log import EventLog, LogDamaged, LogUnavailable
 
 CAPACITY = 10_000  # sessions whose state is kept; others are read again when they change
 ENDED_PER_OPEN = 10  # sessions that left nothing behind; their ids are often used again
+PATIENCE = 30.0  # seconds for reading a session while the log is away
+RETRY = 0.5  # seconds between attempts
 BATCH = 500  # steps of one batch of a replay
 
 
@@ -72,6 +75,18 @@ class Folder:
             kept.popitem(last=False)
         return Step(recorded, last.state, after)
 
+    async def fold_patiently(self, recorded: Recorded) -> Step:
+        """As `fold`; if the log is away, tries again for `PATIENCE`."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + PATIENCE
+        while True:
+            try:
+                return await self.fold(recorded)
+            except LogUnavailable:
+                if loop.time() >= deadline:
+                    raise
+            await asyncio.sleep(RETRY)
+
     async def _read(self, session_id: str, recorded: Recorded) -> _Folded:
         folded = _Folded(EMPTY, 0, GENESIS)
         if recorded.commit.version == 1:
@@ -96,7 +111,7 @@ async def follow(
     folder = Folder(log, capacity)
     async with aclosing(log.subscribe(after=after)) as batches:
         async for batch in batches:
-            yield [await folder.fold(recorded) for recorded in batch]
+            yield [await folder.fold_patiently(recorded) for recorded in batch]
 
 
 async def replay(
@@ -107,7 +122,7 @@ async def replay(
     steps: list[Step] = []
     async with aclosing(log.read_all(after=after, up_to=up_to)) as commits:
         async for recorded in commits:
-            steps.append(await folder.fold(recorded))
+            steps.append(await folder.fold_patiently(recorded))
             if len(steps) >= BATCH:
                 yield steps
                 steps = []

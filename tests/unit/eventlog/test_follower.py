@@ -11,10 +11,11 @@ import pytest
 from services.conference.commands import CloseSession, CreateConnection, InitializeSession
 from services.conference.model import Reason, SessionProperties
 from services.conference.state import EMPTY
+from services.eventlog import follower
 from services.eventlog.bus import CommandBus
 from services.eventlog.commit import Actor, ActorKind
 from services.eventlog.follower import Folder, follow, replay
-from services.eventlog.log import LogDamaged
+from services.eventlog.log import LogDamaged, LogUnavailable
 from services.eventlog.memory import MemoryLog
 
 REST = Actor(ActorKind.REST)
@@ -23,9 +24,13 @@ PATIENCE = 30
 
 class CountingLog(MemoryLog):
     reads = 0
+    unreadable = 0  # reads that fail
 
     async def read(self, session_id, *, after=0, up_to=None):
         self.reads += 1
+        if self.unreadable:
+            self.unreadable -= 1
+            raise LogUnavailable("away")
         async for recorded in MemoryLog.read(self, session_id, after=after, up_to=up_to):
             yield recorded
 
@@ -130,6 +135,23 @@ async def test_the_memory_of_a_follower_is_bounded(log, bus):
         if number < 25:
             await folder.fold((await close(bus, f"ses_{number}")).recorded)
     assert (len(folder._folded), len(folder._ended)) == (2, 20)
+
+
+async def test_a_log_that_is_away_for_a_while_delays_a_follower_only(log, bus, monkeypatch):
+    monkeypatch.setattr(follower, "RETRY", 0.01)
+    outcomes = await three_rooms(bus)
+    log.unreadable = 3
+    assert await replayed(log, after=7) == as_steps(outcomes)[7:]
+    assert log.unreadable == 0
+
+
+async def test_a_log_that_stays_away_ends_a_follower(log, bus, monkeypatch):
+    monkeypatch.setattr(follower, "RETRY", 0.01)
+    monkeypatch.setattr(follower, "PATIENCE", 0.05)
+    await three_rooms(bus)
+    log.unreadable = 1_000_000
+    with pytest.raises(LogUnavailable):
+        await replayed(log, after=7)
 
 
 @pytest.mark.parametrize("change", [{"version": 9}, {"version": 2}, {"previous": "0" * 64}])
