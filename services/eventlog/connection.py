@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import structlog
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.errors import UnexpectedEOF
 
@@ -83,15 +84,26 @@ async def connect(
     return client
 
 
-def heed_cancellation() -> None:
-    """Call after a request: raises the cancellation that the request may have swallowed.
+async def request(
+    client: Client,
+    subject: str,
+    payload: bytes = b"",
+    *,
+    wait_up_to: float,
+    headers: dict[str, str] | None = None,
+) -> Msg:
+    """`Client.request`, but a cancellation is never lost. Raises `nats.errors.Error`.
 
     nats-py waits with `asyncio.wait_for`, which up to Python 3.11 drops a cancellation that comes
-    in the same turn of the loop as the answer. The task would then run on for ever.
+    in the same turn of the loop as the answer: the task would then run on for ever. Only a new
+    cancellation counts, so that a cancelled task can still write while it cleans up.
     """
     task = asyncio.current_task()
-    if task is not None and task.cancelling():
+    before = task.cancelling() if task else 0
+    answer = await client.request(subject, payload, timeout=wait_up_to, headers=headers)
+    if task and task.cancelling() > before:
         raise asyncio.CancelledError
+    return answer
 
 
 def _fail_requests(client: Client) -> None:

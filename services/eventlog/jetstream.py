@@ -16,7 +16,7 @@ from nats.errors import NoRespondersError
 from services.conference.ids import SESSION_ID
 
 from .commit import Commit, Recorded, encode, subject
-from .connection import connect, heed_cancellation
+from .connection import connect, request
 from .direct import DirectReader
 from .log import (
     MAX_COMMIT,
@@ -90,8 +90,7 @@ class JetStreamLog:
 
     async def _has_jetstream(self) -> bool:
         try:
-            await self._client.request("$JS.API.INFO", b"", timeout=TIMEOUT)
-            heed_cancellation()
+            await request(self._client, "$JS.API.INFO", wait_up_to=TIMEOUT)
         except NoRespondersError:
             return False
         except NatsError as error:
@@ -101,8 +100,7 @@ class JetStreamLog:
     async def _check_sync(self) -> None:
         """Only a connection to the system account may ask; `NatsServer` reads its own back."""
         try:
-            answer = await self._client.request("$SYS.REQ.SERVER.PING.VARZ", b"", timeout=TIMEOUT)
-            heed_cancellation()
+            answer = await request(self._client, "$SYS.REQ.SERVER.PING.VARZ", wait_up_to=TIMEOUT)
         except NoRespondersError:
             _logger.debug("sync_interval of the broker cannot be read with this account")
             return
@@ -260,23 +258,22 @@ class JetStreamLog:
         if self._closed:
             raise LogUnavailable("The log is closed.")
 
-    async def _api(self, name: str, request: Any) -> dict[str, Any]:
-        answer = await self._request(f"$JS.API.{name}", request)
+    async def _api(self, name: str, question: Any) -> dict[str, Any]:
+        answer = await self._request(f"$JS.API.{name}", question)
         if error := answer.get("error"):
             raise _ApiError(error.get("err_code", 0), error.get("description", "unknown"))
         return answer
 
     async def _request(
-        self, name: str, request: Any, headers: dict[str, str] | None = None
+        self, name: str, question: Any, headers: dict[str, str] | None = None
     ) -> dict[str, Any]:
         """Refuses at once while there is no connection: nothing may be sent later than asked."""
         self._check_open()
         if not self._client.is_connected:
             raise LogUnavailable("The log is not connected.")
-        payload = request if isinstance(request, bytes) else msgspec.json.encode(request)
+        payload = question if isinstance(question, bytes) else msgspec.json.encode(question)
         try:
-            answer = await self._client.request(name, payload, timeout=TIMEOUT, headers=headers)
-            heed_cancellation()
+            answer = await request(self._client, name, payload, wait_up_to=TIMEOUT, headers=headers)
             decoded: dict[str, Any] = msgspec.json.decode(answer.data)
         except NatsError as error:
             raise LogUnavailable(f"The log did not answer: {error}") from error

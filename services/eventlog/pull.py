@@ -16,7 +16,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
-from .connection import heed_cancellation
+from .connection import request
 from .log import LogDamaged, Stored
 
 TIMEOUT = 5.0  # seconds for one answer of the broker
@@ -62,7 +62,7 @@ class PullReader:
             pending_msgs_limit=4 * BATCH,
             pending_bytes_limit=4 * BATCH_BYTES,
         )
-        request = {
+        consumer = {
             "stream_name": self._stream,
             "action": "create",
             "config": {
@@ -76,12 +76,12 @@ class PullReader:
                 "num_replicas": 1,
             },
         }
-        answer = await self._client.request(
+        answer = await request(
+            self._client,
             f"$JS.API.CONSUMER.CREATE.{self._stream}.{self._name}",
-            msgspec.json.encode(request),
-            timeout=TIMEOUT,
+            msgspec.json.encode(consumer),
+            wait_up_to=TIMEOUT,
         )
-        heed_cancellation()
         if error := msgspec.json.decode(answer.data).get("error"):
             raise ReaderLost(f"no consumer: {error.get('description')}")
         self._alive()
@@ -121,7 +121,7 @@ class PullReader:
             pass
 
     async def _ask(self) -> None:
-        request = {
+        wish = {
             "batch": BATCH,
             "max_bytes": BATCH_BYTES,
             "expires": _nanoseconds(EXPIRES),
@@ -130,7 +130,7 @@ class PullReader:
         self._outstanding = BATCH
         await self._client.publish(
             f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._name}",
-            msgspec.json.encode(request),
+            msgspec.json.encode(wish),
             reply=self._inbox,
         )
 

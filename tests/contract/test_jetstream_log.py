@@ -303,6 +303,49 @@ async def test_a_server_that_hangs_is_reported_and_forgiven(nats, event_log, aut
         await event_log.append(commit, expected=writer.sequence)
 
 
+async def test_a_cancelled_task_can_still_write_while_it_cleans_up(event_log, author):
+    writer = author()
+    waiting = asyncio.Event()
+
+    async def work() -> None:
+        try:
+            waiting.set()
+            await asyncio.Event().wait()
+        finally:
+            await writer.write(event_log, "last words")
+            await writer.write(event_log, "very last words")
+
+    task = asyncio.create_task(work())
+    await waiting.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert [recorded async for recorded in event_log.read_all()] == writer.written
+    assert len(writer.written) == 2
+
+
+async def test_a_cancellation_in_the_moment_of_the_answer_is_not_lost(
+    event_log, author, nats_client
+):
+    """The answer has arrived, the task has not run yet."""
+    asked = asyncio.Event()
+    task = asyncio.create_task(author().write(event_log))
+    answer = nats_client._request_sub_callback
+
+    async def cancel_with_the_answer(message):
+        await answer(message)
+        task.cancel()
+        asked.set()
+
+    for subscription in nats_client._subs.values():
+        if subscription._cb == answer:
+            subscription._cb = cancel_with_the_answer
+    async with asyncio.timeout(PATIENCE):
+        await asked.wait()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
 async def test_a_subscription_notices_that_the_log_was_replaced(
     nats, nats_client, event_log, author
 ):
