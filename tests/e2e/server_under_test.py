@@ -75,6 +75,7 @@ class Server:
             base_url=self.url,
             headers={"Authorization": aiohttp.encode_basic_auth("OPENVIDUAPP", SECRET)},
             timeout=aiohttp.ClientTimeout(total=30),
+            connector=aiohttp.TCPConnector(force_close=True),  # the server dies now and then
         )
         await self.until_ready()
 
