@@ -74,8 +74,9 @@ async def serve(
             cdr_position = await _start(store, log, CDR)
             file.open(await store.cdr_place())
             await store.keep_cdr(CDR, file.place, cdr_position)
-        elif (place := await store.cdr_place()) is not None:
-            finish(place)
+        else:
+            if (place := await store.cdr_place()) is not None:
+                finish(place)
             await store.forget_cdr(CDR)
         group = await stack.enter_async_context(asyncio.TaskGroup())
         if settings.cdr.enabled:

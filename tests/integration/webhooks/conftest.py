@@ -44,3 +44,4 @@ async def process(
     )
     yield process
     await process.kill()
+    print(process.output.decode(errors="replace"))
