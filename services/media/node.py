@@ -83,7 +83,11 @@ class Node:
                         self.end_publication(publication, "node stopped")
                     self.legs.close()
         finally:
-            self.port.close()
+            self.close()
+
+    def close(self) -> None:
+        """Give the port back; for a node that never ran."""
+        self.port.close()
 
     async def _timers(self) -> None:
         reported = 0.0

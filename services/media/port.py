@@ -59,6 +59,7 @@ class Port:
     def close(self) -> None:
         if self._loop is not None:
             self._loop.remove_reader(self._socket.fileno())
+            self._loop = None
         self._socket.close()
 
     def route(self, address: Address, endpoint: Endpoint) -> None:

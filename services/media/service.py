@@ -103,6 +103,7 @@ class Service:
                 )
         finally:
             loop.remove_signal_handler(signal.SIGUSR1)
+            self.node.close()
             self.print_statistics()
 
     def print_statistics(self) -> None:

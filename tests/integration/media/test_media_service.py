@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -46,14 +47,16 @@ from tests.integration.media.peer import Peer
 from tests.integration.media.stage import PUBLISHER, SESSION, STREAM, audio, until, video
 
 NODE = "media_test"
+SETTINGS = Media(node_id=NODE, port=0, port_max=0)
 
 
 @pytest.fixture
 async def service(nats_client: Client, event_log: JetStreamLog) -> AsyncIterator[Service]:
-    service = Service(Media(node_id=NODE, port=0, port_max=0), nats_client, event_log)
+    service = Service(SETTINGS, nats_client, event_log)
+    beats = await nats_client.subscribe(heartbeat_subject(NODE))
     async with asyncio.TaskGroup() as group:
         running = group.create_task(service.run())
-        await until(lambda: service.node.serving, "the node serves")
+        await beats.next_msg(timeout=20)  # from then on calls are answered
         yield service
         running.cancel()
 
@@ -206,6 +209,18 @@ async def test_a_new_session_of_the_same_name_outlives_the_end_of_the_old_one(
         await story.tell(SessionDestroyed(Reason.SESSION_CLOSED_BY_SERVER, 2))
         await story.tell(PUBLISHED)
         await until(lambda: service.node.publications[STREAM].confirmed, "it is confirmed")
+
+
+async def test_the_service_stops_at_whatever_moment_it_is_told(
+    nats_client: Client, event_log: JetStreamLog
+) -> None:
+    chance = random.Random(3)
+    for _ in range(40):
+        running = asyncio.ensure_future(Service(SETTINGS, nats_client, event_log).run())
+        await asyncio.sleep(chance.random() * 0.02)
+        running.cancel()
+        ended, _ = await asyncio.wait([running], timeout=10)
+        assert ended, "it goes on after its cancellation"
 
 
 async def test_the_media_process_forwards_without_any_codec_in_its_memory(

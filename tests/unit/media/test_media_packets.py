@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 from aioice import stun as ice
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.media import rtcp, rtp, stun
@@ -31,6 +31,7 @@ def test_header_extensions_are_found_in_both_forms() -> None:
         assert rtp.extension(wire, 7) is None
 
 
+@settings(deadline=None)
 @given(st.binary(min_size=1, max_size=100), st.integers(0, 0xFFFF), st.booleans(), st.booleans())
 def test_a_repeat_carries_the_original_packet(
     payload: bytes, sequence: int, marker: bool, extended: bool
@@ -52,6 +53,7 @@ def test_a_probe_of_padding_repeats_nothing() -> None:
     assert rtp.unpack_rtx(probe, 96, 77) is None
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_no_bytes_make_rtp_parsing_fail(data: bytes) -> None:
     for wire in (data, b"\x90" + data, packet(first=0xBF, extra=data)):
@@ -61,6 +63,7 @@ def test_no_bytes_make_rtp_parsing_fail(data: bytes) -> None:
         rtp.unpack_rtx(wire, 96, 1)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.sampled_from([200, 201, 202, 205, 206]), st.integers(0, 31))
 def test_no_bytes_make_rtcp_parsing_fail(data: bytes, kind: int, count: int) -> None:
     data = data[: len(data) // 4 * 4]
@@ -88,6 +91,7 @@ def test_a_sender_report_keeps_its_times_and_names_its_source() -> None:
     assert b"name" in second.body
 
 
+@settings(deadline=None)
 @given(st.sets(st.integers(0, 0xFFFF), min_size=1, max_size=100))
 def test_a_nack_asks_for_exactly_the_missing_packets(missing: set[int]) -> None:
     [one] = rtcp.packets(rtcp.write_nack(77, sorted(missing)))
@@ -103,6 +107,7 @@ def test_a_nack_goes_over_the_end_of_the_numbers() -> None:
     assert len(one.body) == 12
 
 
+@settings(deadline=None)
 @given(st.integers(1, 2**40))
 def test_a_bandwidth_limit_is_told_to_within_its_precision(bits: int) -> None:
     [one] = rtcp.packets(rtcp.write_remb(bits, [1, 2]))
@@ -158,6 +163,7 @@ def test_a_controlled_client_is_told_of_the_conflict() -> None:
     assert ice.parse_message(checked.response).error_code == 487
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_no_bytes_make_stun_handling_fail(data: st.DataObject) -> None:
     request = bytearray(binding(USE_CANDIDATE=None, PRIORITY=1))

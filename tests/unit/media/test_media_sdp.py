@@ -4,7 +4,7 @@ import contextlib
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.conference.model import VideoCodec
@@ -161,12 +161,14 @@ def test_an_unusable_offer_is_refused_with_its_reason(change: object, reason: st
         answered(change(offers.publisher()))  # type: ignore[operator]
 
 
+@settings(deadline=None)
 @given(st.text(max_size=2000))
 def test_any_text_is_a_description_or_is_refused(text: str) -> None:
     with contextlib.suppress(SdpInvalid):
         sdp.parse("v=0\n" + text)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_a_damaged_offer_is_answered_or_refused_and_injects_nothing(data: st.DataObject) -> None:
     text = offers.publisher()
