@@ -150,48 +150,47 @@ async def test_the_state_of_the_session_is_judged_before_other_properties(
     assert await status(session, name="a/b") == 409
 
 
-@pytest.mark.parametrize(
-    ("body", "status"),
-    [
-        ({"name": 5}, 400),
-        ({"name": "a/b"}, 400),
-        ({"name": "../../etc"}, 400),
-        ({"hasAudio": "yes"}, 400),
-        ({"hasVideo": 0}, 400),
-        ({"outputMode": "individual"}, 400),
-        ({"recordingLayout": "GRID"}, 400),
-        ({"customLayout": 1}, 400),
-        ({"resolution": 1280}, 400),
-        ({"frameRate": "25"}, 400),
-        ({"frameRate": 1.5}, 400),
-        ({"shmSize": "much"}, 400),
-        ({"ignoreFailedStreams": "true"}, 400),
-        ({"mediaNode": 3}, 400),
-        ({"hasAudio": False, "hasVideo": False}, 422),
-        ({"hasAudio": False, "hasVideo": False, **INDIVIDUAL}, 422),
-        ({"resolution": "2000x100"}, 422),
-        ({"resolution": "0100x100"}, 422),
-        ({"resolution": "100X100"}, 422),
-        ({"resolution": "１００x100"}, 422),
-        ({"frameRate": 0}, 422),
-        ({"frameRate": 121}, 422),
-        ({"frameRate": 10**30}, 422),
-        ({"shmSize": 134217727}, 422),
-        ({"shmSize": 10**30}, 422),
-        ({"frameRate": 0, "hasVideo": False}, 422),
-        ({}, 501),
-        ({"outputMode": "COMPOSED"}, 501),
-        ({"outputMode": "COMPOSED_QUICK_START"}, 501),
-    ],
-    ids=str,
-)
+IMPOSSIBLE = [
+    ({"name": 5}, 400),
+    ({"name": "a/b"}, 400),
+    ({"name": "../../etc"}, 400),
+    ({"hasAudio": "yes"}, 400),
+    ({"hasVideo": 0}, 400),
+    ({"outputMode": "individual"}, 400),
+    ({"recordingLayout": "GRID"}, 400),
+    ({"customLayout": 1}, 400),
+    ({"resolution": 1280}, 400),
+    ({"frameRate": "25"}, 400),
+    ({"frameRate": 1.5}, 400),
+    ({"shmSize": "much"}, 400),
+    ({"ignoreFailedStreams": "true"}, 400),
+    ({"mediaNode": 3}, 400),
+    ({"hasAudio": False, "hasVideo": False}, 422),
+    ({"hasAudio": False, "hasVideo": False, **INDIVIDUAL}, 422),
+    ({"resolution": "2000x100"}, 422),
+    ({"resolution": "0100x100"}, 422),
+    ({"resolution": "100X100"}, 422),
+    ({"resolution": "１００x100"}, 422),
+    ({"frameRate": 0}, 422),
+    ({"frameRate": 121}, 422),
+    ({"frameRate": 10**30}, 422),
+    ({"shmSize": 134217727}, 422),
+    ({"shmSize": 10**30}, 422),
+    ({"frameRate": 0, "hasVideo": False}, 422),
+    ({}, 501),
+    ({"outputMode": "COMPOSED"}, 501),
+    ({"outputMode": "COMPOSED_QUICK_START"}, 501),
+]
+
+
 async def test_what_cannot_be_recorded_is_told_before_anything_happens(
-    api: Any, session: str, body: dict[str, Any], status: int
+    api: Any, session: str
 ) -> None:
-    answer = await api.post("/recordings/start", {"session": session, **body})
-    assert answer.status == status, answer.body
-    assert answer.json["message"]
-    assert (await api.get("/recordings")).json == {"count": 0, "items": []}
+    for body, status in IMPOSSIBLE:
+        answer = await api.post("/recordings/start", {"session": session, **body})
+        assert answer.status == status, (body, answer.body)
+        assert answer.json["message"]
+        assert (await api.get("/recordings")).json == {"count": 0, "items": []}
 
 
 async def test_values_that_do_not_apply_are_ignored_and_defaults_of_the_session_count(
@@ -264,14 +263,17 @@ async def test_a_session_may_be_called_like_a_part_of_a_path(
     assert (await api.get(f"/recordings/{name}")).status == 404
 
 
-@pytest.mark.parametrize("recording", ["nobody", "salon~1", "a~~b", "%00", "%F0%9F%98%80~1"])
-async def test_an_unknown_recording_is_404_without_a_body(api: Any, recording: str) -> None:
-    for answer in (
-        await api.get(f"/recordings/{recording}"),
-        await api.delete(f"/recordings/{recording}"),
-        await api.post(f"/recordings/stop/{recording}"),
-    ):
-        assert (answer.status, answer.body) == (404, b"")
+ABSENT = ["nobody", "salon~1", "a~~b", "%00", "%F0%9F%98%80~1"]
+
+
+async def test_an_unknown_recording_is_404_without_a_body(api: Any) -> None:
+    for recording in ABSENT:
+        for answer in (
+            await api.get(f"/recordings/{recording}"),
+            await api.delete(f"/recordings/{recording}"),
+            await api.post(f"/recordings/stop/{recording}"),
+        ):
+            assert (answer.status, answer.body) == (404, b"")
 
 
 async def test_without_the_recording_module_all_operations_are_501(
