@@ -123,6 +123,9 @@ class Outbox:
         """Make the endpoint known. If its fingerprint changed, gives true: all lanes are due."""
 
         async def work(connection: AsyncConnection) -> bool:
+            await connection.execute(
+                delete(lanes).where(lanes.c.endpoint == self._endpoint, ~_waiting.exists())
+            )
             known = await connection.scalar(
                 select(endpoints.c.fingerprint).where(endpoints.c.id == self._endpoint)
             )

@@ -23,6 +23,7 @@ CONCURRENCY = 16  # sessions that are sent beside each other
 WINDOW = 256  # lanes in memory
 ROOM = 32 * 1024 * 1024  # bytes of bodies in memory, or one delivery
 TURN = 5.0  # seconds of one lane, until others are sent
+SHORTEST_SLEEP = 0.005  # seconds
 LONGEST_SLEEP = 60.0  # seconds; the clock may be set meanwhile
 OUTAGE = 5.0  # seconds without any answer, until an answer means that the endpoint is back
 SETTLE_PAUSE = 0.05  # seconds between two records of what was sent, while there is more to send
@@ -109,7 +110,7 @@ class Sender:
                 if self._away_since is not None and next_at is not None:
                     next_at = min(next_at, self._probe_at)
                 if next_at is not None:
-                    wait = min(wait, max(0.0, (next_at - self._clock()) / 1000))
+                    wait = min(wait, max(SHORTEST_SLEEP, (next_at - self._clock()) / 1000))
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait):
                     await self._news.wait()

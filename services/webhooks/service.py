@@ -5,7 +5,7 @@ at any moment loses nothing. The CDR file holds each event exactly once. The end
 least once: a POST on its way when the process stops, or sent in the last moments before it was
 killed, is made again at the next start, with the same `webhook-id`.
 
-Where a follower begins (see docs/decisions/0007-where-webhooks-begin.md):
+Where a follower begins (see docs/decisions/0011-webhook-delivery.md):
 - the endpoint's cursor moves also while webhooks are off; what happens then is never sent,
 - without a cursor: at the beginning of a log that is younger than a day, else at its end,
 - the CDR file begins where the endpoint's cursor is; while it is off nothing is kept for it.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import sqlite3
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +35,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 VERSION = 1  # of the tables, in `user_version`
 WRITE_PAUSE = 1.0  # seconds until a write is tried again that the disk refused
+
+# What may be better later: a full or failing disk, a lock (of a backup), no descriptors left.
+_PASSING = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+}
 
 T = TypeVar("T")
 
@@ -133,6 +144,10 @@ class Store:
     @classmethod
     async def open(cls, path: Path) -> Store:
         """Raises `StoreUnusable`."""
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        except OSError as error:
+            raise StoreUnusable(f"{path} cannot be used: {error.strerror}") from error
         engine = create_async_engine(
             f"sqlite+aiosqlite:///{path}",
             pool_size=1,
@@ -171,6 +186,8 @@ class Store:
                 async with self._engine.begin() as connection:
                     result = await work(connection)
             except OperationalError as error:
+                if getattr(error.orig, "sqlite_errorcode", 0) & 0xFF not in _PASSING:
+                    raise
                 if not refused:
                     _logger.error("cannot write what was delivered, waiting", why=str(error.orig))
                 refused = True

@@ -7,6 +7,8 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncConnection
 from structlog.testing import capture_logs
 
 from services.webhooks import store as store_module
@@ -127,3 +129,23 @@ def test_a_second_process_is_kept_out(tmp_path: Path) -> None:
         pass
     with exclusive(lock):
         pass
+
+
+async def test_nobody_else_may_read_what_is_to_be_sent(tmp_path: Path) -> None:
+    path = tmp_path / "webhooks.db"
+    store = await Store.open(path)
+    await store.keep_cursor("a", BEGINNING)
+    assert {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()} == {0o600}
+    await store.close()
+
+
+async def test_an_error_that_no_waiting_mends_is_raised(tmp_path: Path) -> None:
+    store = await Store.open(tmp_path / "webhooks.db")
+
+    async def wrong(connection: AsyncConnection) -> None:
+        await connection.exec_driver_sql("SELECT x FROM nowhere")
+
+    async with asyncio.timeout(5):
+        with pytest.raises(OperationalError, match="no such table"):
+            await store.transaction(wrong)
+    await store.close()
