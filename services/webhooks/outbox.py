@@ -29,7 +29,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from .store import Cursor, Store, deliveries, endpoints, lanes, set_cursor
 
-ROWS = 1024  # deliveries of one look, shared by its lanes
+ROWS = 4096  # deliveries of one look, shared by its lanes
 
 _END = 2**62  # above every id
 

@@ -20,7 +20,7 @@ from .outbox import Delivery, Failed, Lane, Left, Outbox, Settlement
 from .schedule import RandomSource, Schedule
 
 CONCURRENCY = 16  # sessions that are sent beside each other
-WINDOW = 256  # lanes in memory
+WINDOW = 1024  # lanes in memory
 ROOM = 32 * 1024 * 1024  # bytes of bodies in memory, or one delivery
 TURN = 5.0  # seconds of one lane, until others are sent
 SHORTEST_SLEEP = 0.005  # seconds

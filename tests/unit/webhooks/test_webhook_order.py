@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from services.webhooks.endpoint import Failure
 from services.webhooks.schedule import DAY, Schedule
-from services.webhooks.sender import ROOM, Sender
+from services.webhooks.sender import ROOM, WINDOW, Sender
 from tests.unit.webhooks.harness import AWAY, QUIET, REFUSED, World, eventually
 
 
@@ -46,9 +46,10 @@ async def test_more_failing_sessions_than_fit_in_memory_do_not_hold_others_back(
         REFUSED if delivery.session_id.startswith("bad") else None
     )
     async with world.sending():
-        await world.enqueue(*(f"bad{number}" for number in range(700)))
+        many = WINDOW + 200
+        await world.enqueue(*(f"bad{number}" for number in range(many)))
         await world.enqueue("good", "good")
-        await world.until_accepted("good", [701, 702])
+        await world.until_accepted("good", [many + 1, many + 2])
 
 
 async def test_sessions_that_never_answer_leave_room_for_others(world: World) -> None:
