@@ -35,7 +35,7 @@ def run(name: str, main: Main) -> None:
     logs.configure(name, settings)
     _logger.info("started", pid=os.getpid())
     if os.environ.get("DOTENV_PATH") != "":  # else whoever started us has read it and told
-        tell_warnings(settings)
+        tell_about(settings)
     sys.exit(supervised(main(settings)))
 
 
@@ -50,7 +50,9 @@ def load_or_exit(*writers: str) -> Settings:
     return settings
 
 
-def tell_warnings(settings: Settings) -> None:
+def tell_about(settings: Settings) -> None:
+    for note in settings.notes:
+        _logger.info(note)
     for warning in settings.warnings:
         _logger.warning(warning)
 

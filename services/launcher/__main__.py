@@ -40,7 +40,7 @@ def serve() -> None:
     settings = process.load_or_exit("launcher", "api", "recorder", "webhooks")
     output = Output(sys.stderr.buffer)
     logs.configure("launcher", settings, to=cast(TextIO, output))
-    process.tell_warnings(settings)
+    process.tell_about(settings)
     code = process.supervised(serve_all(settings, output, click.echo))
     output.finish()
     sys.exit(code)

@@ -139,4 +139,5 @@ class Settings(Struct, frozen=True):
     log_format: str = "console"  # TERTULIA_LOG_FORMAT: console or json
     properties: Mapping[str, object] = {}  # by name, JSON-able, as `GET /config` shows them
     secrets: frozenset[str] = frozenset()  # values that no log may show
-    warnings: tuple[str, ...] = ()  # to be logged once at the start
+    notes: tuple[str, ...] = ()  # to be logged once at the start, like these
+    warnings: tuple[str, ...] = ()

@@ -8,9 +8,8 @@ from msgspec import Struct
 
 
 class Dotenv(Struct, frozen=True):
-    """What was read. `bad_lines` are sentences with file and line; `note` says if none was read."""
+    """What was read. `bad_lines` are sentences with file and line; `note` says what came of it."""
 
-    path: Path | None = None
     values: dict[str, str] = {}
     bad_lines: tuple[str, ...] = ()
     note: str = ""
@@ -30,9 +29,9 @@ def read(path: Path | None) -> Dotenv:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        return Dotenv(note=f"there is no file {path}, so only the environment counts")
+        return Dotenv(note=f"settings come from the environment; there is no file {path}")
     except (OSError, UnicodeDecodeError) as error:
-        return Dotenv(note=f"{path} cannot be read ({error}), so only the environment counts")
+        return Dotenv(note=f"settings come from the environment; {path} cannot be read: {error}")
     values: dict[str, str] = {}
     bad_lines: list[str] = []
     for number, line in enumerate(text.split("\n"), 1):
@@ -44,4 +43,4 @@ def read(path: Path | None) -> Dotenv:
             values[key.strip()] = value
         else:
             bad_lines.append(f"{path}, line {number}: it is neither KEY=VALUE nor a # comment")
-    return Dotenv(path, values, tuple(bad_lines))
+    return Dotenv(values, tuple(bad_lines), f"settings come from {path}, then from the environment")

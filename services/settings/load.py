@@ -45,7 +45,7 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
     """The settings of a process: its environment and the `.env` file that `DOTENV_PATH` names."""
     found = dotenv.read(dotenv.locate(environ.get("DOTENV_PATH", ".")))
     bad_lines = [Problem("", "", line) for line in found.bad_lines]
-    return load(environ, found.values, problems=bad_lines)
+    return load(environ, found.values, problems=bad_lines, notes=filter(None, [found.note]))
 
 
 def merged(environ: Mapping[str, str]) -> dict[str, str]:
@@ -59,6 +59,7 @@ def load(
     dotenv: Mapping[str, str] | None = None,
     *,
     problems: Iterable[Problem] = (),
+    notes: Iterable[str] = (),
 ) -> Settings:
     """Raises `SettingsError` with `problems` and all that is found here."""
     file = dotenv or {}
@@ -88,7 +89,7 @@ def load(
     ]
     if found:
         raise SettingsError(found)
-    return _settings(values, _warnings(file, given, values))
+    return _settings(values, tuple(notes), _warnings(file, given, values))
 
 
 def _texts(source: Mapping[str, str]) -> dict[str, str]:
@@ -138,7 +139,9 @@ def _warnings(
     return tuple(warnings)
 
 
-def _settings(values: Mapping[str, Any], warnings: tuple[str, ...]) -> Settings:
+def _settings(
+    values: Mapping[str, Any], notes: tuple[str, ...], warnings: tuple[str, ...]
+) -> Settings:
     fields: dict[str, dict[str, Any]] = {}
     for item in PROPERTIES.values():
         if item.lands:
@@ -157,6 +160,7 @@ def _settings(values: Mapping[str, Any], warnings: tuple[str, ...]) -> Settings:
         **fields[""],
         properties=dict(values),
         secrets=_secrets(values),
+        notes=notes,
         warnings=warnings,
     )
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from services.conference.ids import ALPHANUMERIC
 from services.conference.model import IceServer
-from services.settings import Settings
+from services.settings import Ice, Settings
 
 CREDENTIAL_SECONDS = 24 * 3600
 
@@ -27,7 +27,7 @@ def ice_fields(settings: Settings, own: Iterable[IceServer], now: int) -> dict[s
     host = ice.turn_host or settings.access.domain
     username, credential = turn_credentials(ice.turn_secret or settings.access.secret, now)
     address = f"[{host}]" if ":" in host and not host.startswith("[") else host
-    if servers := [_entry(server) for server in (tuple(own) or ice.servers)]:
+    if servers := [_entry(server) for server in (tuple(own) or _configured(settings.ice, now))]:
         pass
     elif ice.turn_enabled:
         turn = IceServer(f"turn:{address}:{ice.turn_port}", username, credential)
@@ -41,6 +41,18 @@ def ice_fields(settings: Settings, own: Iterable[IceServer], now: int) -> dict[s
         "turnCredential": credential,
         "customIceServers": servers,
     }
+
+
+def _configured(ice: Ice, now: int) -> tuple[IceServer, ...]:
+    """The servers of `OPENVIDU_WEBRTC_ICE_SERVERS`, with fresh credentials where they have a
+    static secret."""
+    secret_of = dict(ice.static_auth_secrets)
+    return tuple(
+        IceServer(server.url, *turn_credentials(secret_of[server.url], now))
+        if server.username is None and server.url in secret_of
+        else server
+        for server in ice.servers
+    )
 
 
 def turn_credentials(secret: str, now: int) -> tuple[str, str]:

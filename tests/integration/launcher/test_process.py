@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 WAITING = """
-    print("up", flush=True)
+    print("running now", flush=True)
     try:
         await asyncio.sleep(3600)
     finally:
@@ -69,7 +69,7 @@ async def test_a_signal_lets_it_clean_up_and_end_well(
     async with service(
         tmp_path, WAITING.replace("CLEANUP", "await asyncio.sleep(0.01)")
     ) as process:
-        await line_with(process, "up")
+        await line_with(process, "running now")
         process.send_signal(number)
         code, output = await end_of(process)
     assert code == 0
@@ -78,11 +78,11 @@ async def test_a_signal_lets_it_clean_up_and_end_well(
 
 
 async def test_a_second_signal_does_not_break_the_cleaning_up(tmp_path: Path) -> None:
-    cleanup = "print('cleaning', flush=True); await asyncio.sleep(0.3)"
+    cleanup = "print('cleaning now', flush=True); await asyncio.sleep(0.3)"
     async with service(tmp_path, WAITING.replace("CLEANUP", cleanup)) as process:
-        await line_with(process, "up")
+        await line_with(process, "running now")
         process.terminate()
-        await line_with(process, "cleaning")
+        await line_with(process, "cleaning now")
         process.terminate()
         code, output = await end_of(process)
     assert code == 0
@@ -91,7 +91,7 @@ async def test_a_second_signal_does_not_break_the_cleaning_up(tmp_path: Path) ->
 
 async def test_a_cleaning_up_that_hangs_is_ended(tmp_path: Path) -> None:
     async with service(tmp_path, WAITING.replace("CLEANUP", "time.sleep(3600)")) as process:
-        await line_with(process, "up")
+        await line_with(process, "running now")
         process.terminate()
         code, _ = await end_of(process)
     assert code == -signal.SIGALRM
@@ -116,12 +116,12 @@ async def test_a_cancellation_from_inside_is_an_error(tmp_path: Path) -> None:
 
 async def test_wrong_settings_are_listed_and_nothing_is_run(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("HTTPS_PORT=none\n")
-    async with service(tmp_path, "    print('up')", OPENVIDU_CDR="maybe") as process:
+    async with service(tmp_path, "    print('running now')", OPENVIDU_CDR="maybe") as process:
         code, output = await end_of(process)
     assert code == 1
     assert "HTTPS_PORT=none" in output
     assert "OPENVIDU_CDR=maybe" in output
-    assert "up" not in output
+    assert "running now" not in output
     assert "Traceback" not in output
 
 

@@ -54,9 +54,11 @@ def test_bad_lines_name_file_and_line_and_not_their_content(tmp_path: Path) -> N
     assert "hush" not in "".join(found.bad_lines)
 
 
-def test_a_file_that_is_missing_or_unreadable_counts_as_empty(tmp_path: Path) -> None:
-    assert dotenv.read(tmp_path / ".env").values == {}
-    (tmp_path / "folder.env").mkdir()
-    assert dotenv.read(tmp_path / "folder.env").note
-    (tmp_path / "binary.env").write_bytes(b"A=\xff\xfe")
-    assert dotenv.read(tmp_path / "binary.env").values == {}
+def test_a_file_that_is_missing_or_unreadable_counts_as_empty_with_a_note(tmp_path: Path) -> None:
+    missing, folder, binary = (tmp_path / name for name in ("missing.env", "a.env", "b.env"))
+    folder.mkdir()
+    binary.write_bytes(b"A=\xff\xfe")
+    for file in (missing, folder, binary):
+        found = dotenv.read(file)
+        assert found.values == {}
+        assert str(file) in found.note

@@ -288,7 +288,9 @@ def test_a_folder_that_is_not_needed_is_not_made(tmp_path: Path) -> None:
 def test_the_file_is_found_by_folder_or_by_name(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("HTTPS_PORT=1111\n")
     (tmp_path / "other.env").write_text("HTTPS_PORT=2222\n")
-    assert from_environment({"DOTENV_PATH": str(tmp_path)}).access.https_port == 1111
+    settings = from_environment({"DOTENV_PATH": str(tmp_path)})
+    assert settings.access.https_port == 1111
+    assert str(tmp_path / ".env") in settings.notes[0]
     named = {"DOTENV_PATH": str(tmp_path / "other.env")}
     assert from_environment(named).access.https_port == 2222
 
@@ -299,7 +301,9 @@ def test_no_file_is_read_if_its_path_is_empty(
     (tmp_path / ".env").write_text("HTTPS_PORT=1111\n")
     monkeypatch.chdir(tmp_path)
     assert from_environment({}).access.https_port == 1111
-    assert from_environment({"DOTENV_PATH": ""}).access.https_port == 4443
+    settings = from_environment({"DOTENV_PATH": ""})
+    assert settings.access.https_port == 4443
+    assert not settings.notes
 
 
 def test_bad_lines_and_bad_values_of_the_file_come_together(tmp_path: Path) -> None:

@@ -40,6 +40,15 @@ def test_the_servers_of_the_connection_come_first_then_the_configured_ones() -> 
     assert ice_fields(settings, (), NOW)["customIceServers"] == [{"url": "stun:configured.example"}]
 
 
+def test_a_configured_server_with_a_static_secret_gets_fresh_credentials() -> None:
+    servers = (IceServer("turn:a.example"), IceServer("turn:b.example", "u", "c"))
+    settings = Settings(ice=Ice(servers=servers, static_auth_secrets=(("turn:a.example", "s"),)))
+    fresh, given = ice_fields(settings, (), NOW)["customIceServers"]
+    signature = hmac.new(b"s", fresh["username"].encode(), hashlib.sha1).digest()
+    assert base64.b64decode(fresh["credential"]) == signature
+    assert given == {"url": "turn:b.example", "username": "u", "credential": "c"}
+
+
 def test_without_a_turn_server_no_client_is_sent_to_strangers() -> None:
     settings = Settings(access=Access(domain="ov.example"))
     fields = ice_fields(settings, (), NOW)
