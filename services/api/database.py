@@ -8,9 +8,9 @@ from typing import Any
 
 import structlog
 from msgspec import Struct
-from sqlalchemy import Connection, Table, event, insert, make_url, select
+from sqlalchemy import Connection, Select, Table, event, insert, make_url, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from services.settings import Storage
@@ -18,11 +18,16 @@ from services.settings import Storage
 from . import tables
 
 READERS = 4  # connections for answers
+POOL_SECONDS = 10  # for a free connection
 BUSY_MS = 5000  # SQLite: wait this long for a lock of another process
 
 _UNREADABLE = ("not a database", "malformed")
 
 log = structlog.get_logger(__name__)
+
+
+class DatabaseAway(Exception):
+    """The database did not answer a read."""
 
 
 class Position(Struct, frozen=True):
@@ -60,7 +65,17 @@ class Database:
         )
 
     def _engine(self, **options: Any) -> AsyncEngine:
-        engine = create_async_engine(self.url, pool_timeout=10, **options)
+        try:
+            engine = create_async_engine(
+                self.url,
+                pool_timeout=POOL_SECONDS,
+                pool_pre_ping=self.dialect != "sqlite",  # the server may have been started anew
+                **options,
+            )
+        except ModuleNotFoundError as error:
+            raise ValueError(
+                f"{self.dialect} needs the Python package {error.name}: install it"
+            ) from None
         if self.dialect == "sqlite":
             event.listen(engine.sync_engine, "connect", _tune)
             if "isolation_level" not in options:
@@ -80,7 +95,7 @@ class Database:
         except DatabaseError as error:
             if self._file is None or not any(text in str(error) for text in _UNREADABLE):
                 raise
-            log.warning("projection unreadable, rebuilding", error=str(error.orig))
+            log.warning("projection unreadable, rebuilding", error=reason(error))
             await self.close()
             _remove(self._file)
             return await self._open()
@@ -107,6 +122,15 @@ class Database:
         row = {"id": 1, "sequence": 0, "digest": "", "layout": tables.layout()}
         await connection.execute(insert(tables.position), row)
 
+    async def read(self, statement: Select[Any]) -> list[tuple[Any, ...]]:
+        """Raises `DatabaseAway`."""
+        try:
+            async with self.reader.connect() as connection:
+                return [tuple(row) for row in await connection.execute(statement)]
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("projection cannot be read", error=reason(error))
+            raise DatabaseAway("The database of the answers is not available") from error
+
     async def close(self) -> None:
         await self.writer.dispose()
         await self.reader.dispose()
@@ -117,6 +141,11 @@ class Database:
         statement = build(table)
         new = {c.name: statement.excluded[c.name] for c in table.c if c.name not in keys}
         return statement.on_conflict_do_update(index_elements=list(keys), set_=new)
+
+
+def reason(error: Exception) -> str:
+    """In the driver's words, without the statement and its values."""
+    return str(getattr(error, "orig", None) or error)
 
 
 def _remove(file: Path) -> None:

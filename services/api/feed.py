@@ -19,6 +19,7 @@ from services.eventlog.bus import CommandBus
 from services.eventlog.follower import Step, follow, replay
 from services.eventlog.log import EventLog, LogUnavailable
 
+from .database import reason
 from .projections import Changes, Projector
 from .views import Views
 
@@ -140,8 +141,9 @@ class Feed:
             try:
                 return await self._projector.apply(steps)
             except (SQLAlchemyError, OSError) as error:
-                reason = str(getattr(error, "orig", None) or error)
-                log.warning("projection not written, trying again", error=reason, seconds=delay)
+                log.warning(
+                    "projection not written, trying again", error=reason(error), seconds=delay
+                )
                 await asyncio.sleep(delay)
                 delay = min(2 * delay, LAST_RETRY)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -10,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 from sqlalchemy import Select, select
 
-from services.conference.ids import SESSION_ID, session_of_recording
+from services.conference.ids import SESSION_ID
 from services.conference.state import Connection, Recording, Session, State
 from services.conference.views import (
     connection_object,
@@ -24,6 +25,8 @@ from . import tables
 from .database import Database
 
 CAPACITY = 10_000  # sessions kept decoded
+
+_RECORDING_ID = re.compile(f"{SESSION_ID.pattern}(~[0-9]+)?")
 
 _session = msgspec.json.Decoder(Session)
 _connection = msgspec.json.Decoder(Connection)
@@ -108,7 +111,7 @@ class Views:
         ]
 
     async def recording(self, recording_id: str) -> Object | None:
-        if not SESSION_ID.fullmatch(session_of_recording(recording_id)):
+        if not _RECORDING_ID.fullmatch(recording_id):
             return None
         row = tables.recordings.c
         found = await self._recordings(select(row.document).where(row.id == recording_id))
@@ -163,12 +166,10 @@ class Views:
         return found
 
     async def _select(self, statement: Select[Any]) -> list[Found]:
-        async with self._database.reader.connect() as database:
-            rows = (await database.execute(statement)).all()
         found: list[Found] = []
         connections: dict[str, Connection] = {}
         last = ""
-        for session_id, document, recording, attached in rows:
+        for session_id, document, recording, attached in await self._database.read(statement):
             if session_id != last:
                 last, connections = session_id, {}
                 session = replace(_session.decode(document), connections=connections)
@@ -179,8 +180,7 @@ class Views:
         return found
 
     async def _recordings(self, statement: Select[Any]) -> list[Recording]:
-        async with self._database.reader.connect() as database:
-            return [_recording.decode(text) for text in await database.scalars(statement)]
+        return [_recording.decode(document) for (document,) in await self._database.read(statement)]
 
 
 _SESSIONS: Select[Any] = (

@@ -10,6 +10,7 @@ import structlog
 from litestar import Request
 from litestar.exceptions import HTTPException, NotAuthorizedException
 
+from services.api.database import DatabaseAway
 from services.api.nodes import NodeUnavailable
 from services.conference import errors
 from services.eventlog.log import CommitRefused, LogUnavailable
@@ -61,6 +62,9 @@ class ApiError(Exception):
         self.status = status
 
 
+_EXPECTED = (ApiError, LogUnavailable, NodeUnavailable, DatabaseAway)  # told where they arise
+
+
 def handle(request: Request[Any, Any, Any], error: Exception) -> Reply:
     """Litestar's handler for whatever a route raised."""
     status = _status(request, error)
@@ -68,7 +72,7 @@ def handle(request: Request[Any, Any, Any], error: Exception) -> Reply:
         secret = request.app.state.secret
         if is_protected(request.scope["path"]) and not knows_secret(request.headers, secret):
             status, error = 401, NotAuthorizedException(MESSAGE)
-    if status >= 500 and not isinstance(error, ApiError | LogUnavailable | NodeUnavailable):
+    if status >= 500 and not isinstance(error, _EXPECTED):
         log.error("request failed", path=_path(request), exc_info=error)
     if isinstance(error, errors.ConferenceError) and _of_recordings(request) and status in EMPTY:
         return replies.empty(status)
@@ -114,7 +118,7 @@ def _status(request: Request[Any, Any, Any], error: Exception) -> int:
             return error.status_code
         case CommitRefused():
             return 400
-        case LogUnavailable() | NodeUnavailable():
+        case LogUnavailable() | NodeUnavailable() | DatabaseAway():
             return 503
     return 500
 

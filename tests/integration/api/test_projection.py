@@ -226,6 +226,16 @@ async def test_a_command_whose_effect_cannot_be_shown_is_503(
     await api.until("/sessions/salon", lambda found: found["id"] == "salon")
 
 
+async def test_a_database_that_cannot_be_read_is_503_until_it_can(api: Any, file: Path) -> None:
+    sql(file, "alter table recordings rename to hidden")
+    for path in ("/recordings", "/recordings/salon"):
+        answer = await api.get(path)
+        assert answer.status == 503
+        assert "recordings" not in answer.json["message"], "nothing of our statements"
+    sql(file, "alter table hidden rename to recordings")
+    assert (await api.get("/recordings")).status == 200
+
+
 async def test_two_processes_cannot_write_one_database(
     api: Any, event_log: Any, tmp_path: Path
 ) -> None:

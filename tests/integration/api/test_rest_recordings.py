@@ -263,7 +263,7 @@ async def test_a_session_may_be_called_like_a_part_of_a_path(
     assert (await api.get(f"/recordings/{name}")).status == 404
 
 
-ABSENT = ["nobody", "salon~1", "a~~b", "%00", "%F0%9F%98%80~1"]
+ABSENT = ["nobody", "salon~1", "a~~b", "a~b", "a~%00", "%00", "%F0%9F%98%80~1"]
 
 
 async def test_an_unknown_recording_is_404_without_a_body(api: Any) -> None:
