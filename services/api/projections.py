@@ -10,10 +10,9 @@ import msgspec
 import structlog
 from msgspec import Struct
 from msgspec.structs import replace
-from sqlalchemy import Table, bindparam, delete, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Table, bindparam, delete, update
 
-from services.conference.state import Connection, Recording, Session
+from services.conference import state
 from services.eventlog.follower import Step, replay
 from services.eventlog.log import EventLog
 
@@ -21,7 +20,7 @@ from . import tables
 from .database import Database, Position
 
 _encoder = msgspec.json.Encoder()
-_SESSION_FIELDS = tuple(name for name in Session.__struct_fields__ if name != "connections")
+_SESSION_FIELDS = tuple(name for name in state.Session.__struct_fields__ if name != "connections")
 
 log = structlog.get_logger(__name__)
 
@@ -33,7 +32,7 @@ class ProjectionShared(Exception):
 class Row(Struct):
     """A row to be. `ordinal` is `None` for one that is there already and keeps its own."""
 
-    value: Session | Connection | Recording
+    value: state.Session | state.Connection | state.Recording
     ordinal: int | None
     recording: bool = False  # of a session
 
@@ -137,18 +136,21 @@ class Projector:
         changes = Changes(steps)
         last = steps[-1].recorded
         target = Position(last.sequence, last.digest)
-        async with self._database.writer.begin() as connection:
-            await self._move(connection, target)
-            await self._write(connection, tables.sessions, ("id",), changes.sessions)
-            await self._write(connection, tables.connections, _CONNECTION, changes.connections)
-            await self._write(connection, tables.recordings, ("id",), changes.recordings)
+
+        def work(connection: Connection) -> None:
+            self._move(connection, target)
+            self._write(connection, tables.sessions, ("id",), changes.sessions)
+            self._write(connection, tables.connections, _CONNECTION, changes.connections)
+            self._write(connection, tables.recordings, ("id",), changes.recordings)
+
+        await self._database.write(work)
         self.position = target
         return changes
 
-    async def _move(self, connection: AsyncConnection, target: Position) -> None:
+    def _move(self, connection: Connection, target: Position) -> None:
         """The new position; the target itself if an earlier try was done but not acknowledged."""
         at = tables.position.c
-        moved = await connection.execute(
+        moved = connection.execute(
             update(tables.position)
             .where(at.id == 1, at.sequence.in_([self.position.sequence, target.sequence]))
             .values(sequence=target.sequence, digest=target.digest)
@@ -159,28 +161,28 @@ class Projector:
                 "database. Give each api process a TERTULIA_DATABASE_URL of its own."
             )
 
-    async def _write(
-        self, connection: AsyncConnection, table: Table, keys: tuple[str, ...], rows: Rows
+    def _write(
+        self, connection: Connection, table: Table, keys: tuple[str, ...], rows: Rows
     ) -> None:
         gone: list[dict[str, Any]] = []
         new: list[dict[str, Any]] = []
         changed: list[dict[str, Any]] = []
         for key, row in rows.items():
+            names = dict(zip(keys, key, strict=True))
+            at = {f"key_{name}": part for name, part in names.items()}
             if row is None:
-                gone.append({f"key_{name}": part for name, part in zip(keys, key, strict=True)})
+                gone.append(at)
             elif row.ordinal is None:
-                names = {f"key_{name}": part for name, part in zip(keys, key, strict=True)}
-                changed.append({**names, **_columns(row)})
+                changed.append({**at, **_columns(row)})
             else:
-                names = dict(zip(keys, key, strict=True))
                 new.append({**names, **_columns(row), "ordinal": row.ordinal})
         at_key = [table.c[name] == bindparam(f"key_{name}") for name in keys]
         if gone:
-            await connection.execute(delete(table).where(*at_key), gone)
+            connection.execute(delete(table).where(*at_key), gone)
         if new:
-            await connection.execute(self._database.upsert(table, keys), new)
+            connection.execute(self._database.upsert(table, keys), new)
         if changed:
-            await connection.execute(update(table).where(*at_key), changed)
+            connection.execute(update(table).where(*at_key), changed)
 
 
 _CONNECTION = ("session_id", "id")
@@ -188,12 +190,12 @@ _CONNECTION = ("session_id", "id")
 
 def _columns(row: Row) -> dict[str, Any]:
     match row.value:
-        case Session() as session:
+        case state.Session() as session:
             value: Any = replace(session, connections={})
             columns: dict[str, Any] = {"recording": row.recording}
-        case Connection() as value:
+        case state.Connection() as value:
             columns = {"status": "active" if value.active else "pending"}
-        case Recording() as value:
+        case state.Recording() as value:
             columns = {"session_id": value.session_id, "status": value.status.value}
     return {**columns, "document": _encoder.encode(value).decode()}
 

@@ -252,9 +252,7 @@ async def test_two_processes_cannot_write_one_database(
         await ours.apply(batches[1] + batches[2])
         with pytest.raises(ProjectionShared, match="of its own"):
             await theirs.apply(batches[1])
-        async with database.reader.connect() as connection:
-            rows = (await connection.execute(select(tables.position.c.sequence))).all()
-        assert rows == [(3,)]
+        assert await database.read(select(tables.position.c.sequence)) == [(3,)]
     finally:
         await database.close()
 
