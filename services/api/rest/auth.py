@@ -29,9 +29,11 @@ def is_protected(path: str) -> bool:
     return any(path == root or path.startswith(root + "/") for root in PROTECTED)
 
 
-def authenticated(
+async def authenticated(
     connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler
 ) -> None:
-    """Guard of the routes under `/openvidu/api`, and of recordings that are not public."""
+    """Guard of the routes under `/openvidu/api`, and of recordings that are not public.
+
+    Asynchronous, as Litestar calls others in a thread."""
     if not knows_secret(connection.headers, connection.app.state.secret):
         raise NotAuthorizedException(MESSAGE)
