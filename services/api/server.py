@@ -10,6 +10,7 @@ from typing import Any
 
 import uvicorn
 
+from .http import BoundedHttp
 from .tls import Files
 
 MAX_FRAME = 1024 * 1024  # bytes of one WebSocket message
@@ -43,7 +44,7 @@ async def serve(app: Any, *, host: str, port: int, tls: Files | None = None) -> 
     listening = _listen(host, port)
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=BoundedHttp,
         ws="websockets-sansio",
         ws_max_size=MAX_FRAME,
         ws_per_message_deflate=False,  # memory and time that a client could have us spend

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, TypeVar
 
 import msgspec
@@ -10,6 +11,7 @@ from .api import HttpRequest
 from .errors import ApiError
 
 MAX_BODY = 1024 * 1024  # bytes; more is answered with 413
+BODY_SECONDS = 30.0  # for a client to send it, else 408
 
 T = TypeVar("T")
 
@@ -35,8 +37,16 @@ def fit(found: dict[str, Any], form: type[T]) -> T:
         raise ApiError(400, f"Problem with a body parameter: {error}") from None
 
 
+async def read(request: HttpRequest) -> dict[str, Any]:
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return json_object(await request.body())
+    except TimeoutError:
+        raise ApiError(408, "The body did not come in time") from None
+
+
 async def parse(request: HttpRequest, form: type[T]) -> T:
-    return fit(json_object(await request.body()), form)
+    return fit(await read(request), form)
 
 
 def flag(request: HttpRequest, name: str, *, default: bool) -> bool:

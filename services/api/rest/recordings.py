@@ -29,7 +29,7 @@ from .api import Api, HttpRequest
 from .bodies import RecordingStartBody, check_ranges
 from .errors import ApiError
 from .openapi import fails, takes
-from .parsing import fit, json_object
+from .parsing import fit, read
 from .replies import Reply
 
 TAGS = ["Recordings"]
@@ -74,7 +74,7 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
         ),
     )
     async def start(request: HttpRequest) -> Reply:
-        given = json_object(await request.body())
+        given = await read(request)
         if not enabled:
             return replies.empty(501)
         session_id = given.get("session")
