@@ -31,7 +31,7 @@ _PATTERNS = (
 _HEAD = ("timestamp", "level", "service", "event", "exception", "stack")
 
 # Libraries that tell of every packet, request or connection.
-_QUIET = (
+QUIET = (
     "aiortc",
     "aioice",
     "aiosqlite",
@@ -109,7 +109,7 @@ def configure(service: str, settings: Settings, *, to: TextIO | None = None) -> 
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for name in _QUIET:
+    for name in QUIET:
         logging.getLogger(name).setLevel(max(level + 10, logging.INFO))
     logging.captureWarnings(capture=True)
 

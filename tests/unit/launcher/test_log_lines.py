@@ -21,6 +21,7 @@ def logging_to(settings: Settings) -> Iterator[io.StringIO]:
     """As in a process of its own; what was set up before is put back."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    libraries = {name: logging.getLogger(name).level for name in logs.QUIET}
     config = structlog.get_config()
     stream = io.StringIO()
     try:
@@ -31,6 +32,8 @@ def logging_to(settings: Settings) -> Iterator[io.StringIO]:
         structlog.configure(**config)
         root.handlers[:] = handlers
         root.setLevel(level)
+        for name, level_before in libraries.items():
+            logging.getLogger(name).setLevel(level_before)
 
 
 @pytest.fixture

@@ -356,7 +356,7 @@ async def replica(
 
     app = Litestar([websocket_handler(gateway)], openapi_config=None)
     config = uvicorn.Config(
-        app, port=0, log_level="warning", ws_max_size=2 * 1024 * 1024, lifespan="off"
+        app, port=0, log_config=None, ws_max_size=2 * 1024 * 1024, lifespan="off"
     )
     server = uvicorn.Server(config)
     server.capture_signals = nullcontext  # the process's signals are the test runner's
