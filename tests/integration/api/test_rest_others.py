@@ -61,6 +61,20 @@ async def test_signals_that_cannot_be_sent(api: Any) -> None:
         assert (await api.post("/signal", body)).status == status, body
 
 
+async def test_a_trace_of_the_caller_goes_into_the_log(api: Any, event_log: Any) -> None:
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    for name, header in {"traced": trace, "odd": "x" * 5000, "none": ""}.items():
+        answer = await api.post(
+            "/sessions", {"customSessionId": name}, headers={"Traceparent": header}
+        )
+        assert answer.status == 200
+    found = {
+        recorded.commit.session_id: recorded.commit.traceparent
+        async for recorded in event_log.read_all()
+    }
+    assert found == {"traced": trace, "odd": None, "none": None}
+
+
 async def test_the_configuration_has_the_contract_s_keys_and_no_secret(api: Any) -> None:
     answer = await api.get("/config")
     assert answer.status == 200
