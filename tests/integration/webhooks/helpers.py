@@ -47,7 +47,7 @@ from services.settings import Cdr, Settings, Webhook
 from services.settings.community import EVENTS
 from services.webhooks.outbox import Outbox, Totals
 from services.webhooks.schedule import Schedule
-from services.webhooks.service import ENDPOINT, serve
+from services.webhooks.service import CDR, ENDPOINT, serve
 from services.webhooks.store import Store
 
 SECONDS = 40.0  # for anything that must happen
@@ -239,18 +239,22 @@ class Service:
         self._path = path
         self._store: Store | None = None
 
-    async def until_position(self, sequence: int) -> None:
-        """Everything up to there is in the outbox, or passed over."""
+    async def until_end(self) -> None:
+        """Everything is in the outbox, or passed over."""
+        await self._until_position(ENDPOINT)
+
+    async def until_cdr_end(self) -> None:
+        await self._until_position(CDR)
+
+    async def _until_position(self, follower: str) -> None:
         assert self._store is not None
+        end = await self._log.last_sequence()
         async with asyncio.timeout(SECONDS):
             while True:
-                cursor = await self._store.cursor(ENDPOINT)
-                if cursor is not None and cursor.sequence >= sequence:
+                cursor = await self._store.cursor(follower)
+                if cursor is not None and cursor.sequence >= end:
                     return
                 await asyncio.sleep(0.01)
-
-    async def until_end(self) -> None:
-        await self.until_position(await self._log.last_sequence())
 
     async def totals(self) -> Totals:
         assert self._store is not None
