@@ -55,7 +55,7 @@ def test_standard_logging_has_the_same_format(stream: io.StringIO) -> None:
 
 
 def test_talkative_libraries_are_heard_only_when_something_is_wrong(stream: io.StringIO) -> None:
-    for name in ("uvicorn.access", "nats.aio.client", "aiortc.rtcpeerconnection", "aioice.ice"):
+    for name in ("uvicorn.error", "nats.aio.client", "aiortc.rtcpeerconnection", "aioice.ice"):
         logging.getLogger(name).info("chatter")
         logging.getLogger(name).warning("trouble")
     assert "chatter" not in stream.getvalue()
