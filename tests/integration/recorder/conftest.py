@@ -64,7 +64,7 @@ class Conference:
     async def do(self, command: Any) -> Outcome:
         """The broker may be away for a while."""
         command_id = uuid4().hex
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while True:
             try:
                 return await self._bus.execute(
@@ -162,7 +162,7 @@ class Conference:
     async def close(self) -> None:
         await self.do(CloseSession(Reason.SESSION_CLOSED_BY_SERVER))
 
-    async def status(self, recording_id: str, *wanted: str, seconds: float = 30.0) -> Recording:
+    async def status(self, recording_id: str, *wanted: str, seconds: float = 60.0) -> Recording:
         """The recording, once it has one of these statuses."""
         deadline = time.monotonic() + seconds
         while True:
@@ -203,7 +203,7 @@ class RecorderProcess:
             sys.executable, "-m", "services.recorder", cwd=ROOT, env=self._environment
         )
         if wait:
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 60
             position = self.path / ".recorder-position"
             before = position.stat().st_mtime_ns if position.exists() else 0
             while not position.exists() or position.stat().st_mtime_ns == before:
@@ -221,7 +221,7 @@ class RecorderProcess:
         assert self.process is not None
         if self.process.returncode is None:
             self.process.terminate()
-        return await asyncio.wait_for(self.process.wait(), 30)
+        return await asyncio.wait_for(self.process.wait(), 60)
 
     def files(self, recording_id: str) -> list[str]:
         folder = self.path / recording_id

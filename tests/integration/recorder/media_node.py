@@ -193,7 +193,7 @@ class MediaNode:
         return publisher.tracks()
 
 
-async def until(condition: Callable[[], Any], what: str, *, seconds: float = 30.0) -> Any:
+async def until(condition: Callable[[], Any], what: str, *, seconds: float = 60.0) -> Any:
     """Wait for a condition that gets true; what it gave."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
