@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -127,6 +128,9 @@ class Database:
 
     def _open_engines(self) -> None:
         sqlite = self.dialect == "sqlite"
+        if self._file is not None:  # it holds tokens; where it cannot be made, SQLite will say so
+            with suppress(OSError):
+                self._file.touch(mode=0o600)
         self._writer: Writer = SqliteWriter(self.url) if sqlite else AsyncWriter(self.url)
         self._reader = create_async_engine(
             self.url,

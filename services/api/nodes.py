@@ -18,6 +18,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from services.conference.calls import Call, Heartbeat, Reply, call_subject, heartbeat_subject
+from services.eventlog.connection import request
 
 ALIVE_SECONDS = 3.0
 MAX_NODES = 1024
@@ -86,7 +87,7 @@ class Nodes:
         """Ask a node. `timeout` in seconds. Raises `NodeUnavailable`."""
         subject = call_subject(node_id, type(call))
         try:
-            answer = await self._nats.request(subject, _encoder.encode(call), timeout=timeout)
+            answer = await request(self._nats, subject, _encoder.encode(call), wait_up_to=timeout)
             return _reply.decode(answer.data)
         except (nats.errors.Error, TimeoutError) as error:
             raise NodeUnavailable(f"Media node {node_id} does not answer") from error

@@ -72,9 +72,11 @@ async def service(
         await nodes.start()
         await feed.start()
         async with asyncio.TaskGroup() as tasks:
-            running = {tasks.create_task(part.run()) for part in (feed, gateway, reactors)}
+            running = {tasks.create_task(part.run()) for part in (feed, reactors)}
             try:
                 await feed.wait_for(await event_log.last_sequence(), CATCH_UP_SECONDS)
+                # Now: the grace time of adopted clients must not pass before the door is open.
+                running.add(tasks.create_task(gateway.run()))
                 async with serve(
                     app,
                     host=access.listen_host,

@@ -7,6 +7,7 @@ import nats.errors
 from nats.aio.client import Client
 
 from services.conference.calls import Call, Done, Failure, Reply, Tap, Tapped, Untap, call_subject
+from services.eventlog.connection import request
 
 TIMEOUT = 2.0  # seconds
 
@@ -37,8 +38,11 @@ class Taps:
 
     async def _ask(self, node_id: str, call: Call) -> Reply:
         try:
-            answer = await self._client.request(
-                call_subject(node_id, type(call)), _encoder.encode(call), timeout=TIMEOUT
+            answer = await request(
+                self._client,
+                call_subject(node_id, type(call)),
+                _encoder.encode(call),
+                wait_up_to=TIMEOUT,
             )
             reply = _decoder.decode(answer.data)
         except (nats.errors.Error, TimeoutError) as error:

@@ -18,6 +18,8 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from services.eventlog.connection import request
+
 from .peers import Key
 
 BOUND = "gateway.bound"
@@ -74,7 +76,7 @@ class Gateways:
         if self._client is None:
             return False
         try:
-            await self._client.request(HOLDS, self._binding(key), timeout=ANSWER_SECONDS)
+            await request(self._client, HOLDS, self._binding(key), wait_up_to=ANSWER_SECONDS)
         except (nats.errors.Error, TimeoutError):
             return False
         return True

@@ -62,7 +62,12 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
         if origin is None or urlsplit(origin).netloc != request.headers.get("host"):
             raise ApiError(403, "Only the page of this server may ask for demo tokens")
         body = await parse(request, RoomBody)
-        properties = SessionProperties(custom_session_id=body.room)
+        streams = api.settings.streams
+        properties = SessionProperties(
+            custom_session_id=body.room,
+            forced_video_codec=streams.forced_video_codec,
+            allow_transcoding=streams.allow_transcoding,
+        )
         with suppress(SessionExists):
             await api.execute(request, body.room, InitializeSession(body.room, properties))
         secret = ids.token(api.rng)
