@@ -74,22 +74,29 @@ class Client:
             picture.get("pixels"),
         )
 
-    async def plays(self, stream: str, *, frames: int = 30, limit: float = 20.0) -> None:
-        """Wait until so many more frames are decoded, audio arrived, and the picture changed."""
+    async def plays(self, stream: str, *, frames: int = 30, limit: float = 30.0) -> None:
+        """Wait for 5 s in which so many more frames are decoded, audio arrives, and the picture
+        is not black and changes. The first such windows may be those of a start."""
 
-        before = await self.received(stream)
+        async def window() -> bool:
+            before = await self.received(stream)
 
-        async def grown() -> bool:
-            now = await self.received(stream)
-            return (
-                now.frames_decoded >= before.frames_decoded + frames
-                and now.audio_packets > before.audio_packets
-                and now.pixels is not None
-                and now.pixels != before.pixels
-                and (now.brightness or 0) > 5
-            )
+            async def grown() -> bool:
+                now = await self.received(stream)
+                return (
+                    now.frames_decoded >= before.frames_decoded + frames
+                    and now.audio_packets > before.audio_packets
+                    and now.pixels is not None
+                    and now.pixels != before.pixels
+                    and (now.brightness or 0) > 5
+                )
 
-        await eventually(grown, limit=limit, what=f"{stream} plays, before: {before[:3]}")
+            try:
+                return await eventually(grown, limit=5)
+            except AssertionError:
+                return False
+
+        await eventually(window, limit=limit, what=f"{stream} plays {frames} frames in 5 s")
 
 
 class Pages:

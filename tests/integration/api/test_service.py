@@ -16,9 +16,11 @@ import pytest
 from msgspec.structs import replace
 from nats.aio.client import Client
 
+from services.api.feed import Feed
 from services.api.service import service
 from services.api.tls import certificate_files
 from services.eventlog.server import NatsServer
+from services.settings import Settings
 
 
 async def test_without_the_broker_commands_are_503_and_answers_go_on(
@@ -141,3 +143,36 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+async def test_the_grace_time_of_clients_begins_when_they_can_come_back(
+    start: Any, room: Any, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with start() as api:
+        await api.new_session(customSessionId="salon")
+        ana = await room.person(api, "salon")
+
+    catch_up = Feed.wait_for
+
+    async def slow(self: Feed, sequence: int, timeout: float) -> None:  # noqa: ASYNC109
+        await asyncio.sleep(2.0)  # a long catch-up, more than the grace time
+        await catch_up(self, sequence, timeout)
+
+    monkeypatch.setattr(Feed, "wait_for", slow)
+    short = replace(settings, sessions=replace(settings.sessions, reconnection_grace=0.5))
+    async with start(short) as api:
+        path = f"/sessions/salon/connection/{ana}"
+        assert (await api.get(path)).status == 200, "nobody was evicted behind a closed door"
+
+        async def evicted() -> bool:
+            return bool((await api.get(path)).status in {400, 404})
+
+        await api.eventually(evicted)
+
+
+async def test_only_the_owner_may_read_the_projection(start: Any, settings: Settings) -> None:
+    async with start() as api:
+        await api.new_session()
+    files = list(settings.storage.data_dir.glob("projection*"))
+    assert files
+    assert all(file.stat().st_mode & 0o077 == 0 for file in files)
