@@ -15,8 +15,8 @@ TEST_READY := $(VENV)/.test-$(call PINS,requirements-dev.txt)
 NODE_READY := tests/e2e/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types pytest e2e format bench bench-media bench-log requirements \
-  env-example clean
+.PHONY: help run test lint types pytest e2e format bench bench-media bench-log bench-recorder \
+  bench-webhooks requirements env-example clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -55,13 +55,19 @@ format: $(TEST_READY) ## Put the code into the house format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: bench-log bench-media ## All benchmarks
+bench: bench-log bench-media bench-recorder bench-webhooks ## All benchmarks
 
 bench-log: $(TEST_READY) ## What the event log costs
 	$(BIN)/python -m benchmarks.bench_log
 
 bench-media: $(TEST_READY) ## What a forwarded packet costs
 	$(BIN)/python -m benchmarks.bench_media
+
+bench-recorder: $(TEST_READY) ## What a recorded stream costs
+	$(BIN)/python -m benchmarks.bench_recorder
+
+bench-webhooks: $(TEST_READY) ## What a delivered webhook costs, beside bare aiohttp
+	$(BIN)/python -m benchmarks.bench_webhooks
 
 requirements: $(TEST_READY) ## Pin the newest versions that pyproject.toml allows
 	$(COMPILE) --upgrade --output-file=requirements.txt pyproject.toml

@@ -1,6 +1,6 @@
 """How fast webhooks leave, against bare aiohttp in the same run. Run by hand:
 
-    python benchmarks/bench_webhooks.py [--events 10000] [--rounds 3]
+    python -m benchmarks.bench_webhooks [--events 10000] [--rounds 3]
 
 The receiver is a process of its own that answers 200 and nothing else. The sender works as in the
 service: deliveries come from its SQLite file, and what was sent is recorded there, synced to disk.
