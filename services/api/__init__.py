@@ -1,1 +1,1 @@
-"""TBD."""
+"""REST, signaling, the projection behind the answers, timers and pages."""

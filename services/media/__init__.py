@@ -1,1 +1,1 @@
-"""TBD."""
+"""The SFU: ICE-lite on one UDP port, DTLS-SRTP, RTP forwarded without a codec."""

@@ -1,1 +1,1 @@
-"""TBD."""
+"""Recordings: each stream remuxed to a file that survives a crash."""

@@ -7,9 +7,9 @@ import time
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
-from msgspec.structs import replace
 
 from services.api.signaling.ice import turn_credentials
+from services.conference.decisions.recordings import overlay
 from services.conference.ids import SESSION_ID
 from services.conference.model import (
     ConnectionType,
@@ -120,7 +120,7 @@ class SessionBody(Body):
         elif isinstance(transcoding, str):
             transcoding = transcoding == "true"
         recording = self.default_recording_properties or RecordingBody()
-        defaults = with_options(RecordingProperties(), recording.options())
+        defaults = overlay(recording.options(), RecordingProperties())
         check_ranges(defaults, 400)
         return SessionProperties(
             media_mode=self.media_mode or MediaMode.ROUTED,
@@ -131,15 +131,6 @@ class SessionBody(Body):
             default_recording_properties=defaults,
             media_node=_node(self.media_node),
         )
-
-
-def with_options(properties: RecordingProperties, options: RecordingOptions) -> RecordingProperties:
-    given = {
-        name: value
-        for name in options.__struct_fields__
-        if (value := getattr(options, name)) is not None
-    }
-    return replace(properties, **given)
 
 
 class KurentoBody(Body):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from itertools import count
 
+from msgspec.structs import replace
+
 from services.conference.commands import (
     AutostopRecording,
     DeleteRecording,
@@ -146,7 +148,13 @@ def delete(draft: Draft, command: DeleteRecording) -> None:
 
 
 def resolve(options: RecordingOptions, defaults: RecordingProperties) -> RecordingProperties:
-    """What was asked for over the session's defaults; an empty name is none."""
+    """What was asked for over the session's defaults, which also limit the output mode."""
+    mode = _output_mode(options.output_mode, defaults.output_mode)
+    return replace(overlay(options, defaults), output_mode=mode)
+
+
+def overlay(options: RecordingOptions, defaults: RecordingProperties) -> RecordingProperties:
+    """What was given over defaults; an empty name is none."""
 
     def given(name: str) -> object:
         value = getattr(options, name)
@@ -154,7 +162,6 @@ def resolve(options: RecordingOptions, defaults: RecordingProperties) -> Recordi
 
     values = {name: given(name) for name in RecordingProperties.__struct_fields__}
     values["name"] = options.name or defaults.name
-    values["output_mode"] = _output_mode(options.output_mode, defaults.output_mode)
     return RecordingProperties(**values)  # type: ignore[arg-type]
 
 
