@@ -9,7 +9,7 @@ from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.types import ControllerRouterHandler
 
-from .rest import connections, errors, files, openapi, others, recordings, sessions
+from .rest import connections, document, errors, files, others, recordings, sessions
 from .rest.api import Api
 from .rest.auth import authenticated
 from .rest.parsing import MAX_BODY
@@ -28,13 +28,13 @@ def create_app(api: Api, more: Sequence[ControllerRouterHandler] = ()) -> Litest
         ],
     )
     return Litestar(
-        route_handlers=[rest, *files.handlers(api), others.livez, openapi.assets(), *more],
+        route_handlers=[rest, *files.handlers(api), others.livez, document.assets(), *more],
         cors_config=CORSConfig(
             allow_origins=["*"],
             expose_headers=["Accept-Ranges", "Content-Range", "ETag"],
         ),
         exception_handlers={Exception: errors.handle},
-        openapi_config=openapi.config(),
+        openapi_config=document.config(),
         request_max_body_size=MAX_BODY,
         state=State({"secret": api.settings.access.secret}),
         logging_config=None,

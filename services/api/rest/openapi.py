@@ -1,108 +1,153 @@
-"""The OpenAPI document at `/docs/openapi.json` and a page that shows it, without the internet.
+"""What handlers tell the OpenAPI document of themselves.
 
-Handlers parse their bodies themselves, so the document is told of them here.
+Handlers parse their bodies and make their answers themselves, so all that the document knows is
+said here: `operation_class=operation(...)`. What is the same everywhere (401, 413, 503, ...) is
+added by `rest/document.py`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
-import msgspec
-import swagger_ui_bundle
-from litestar import Request, Router
-from litestar.openapi import OpenAPIConfig, ResponseSpec
-from litestar.openapi.plugins import SwaggerRenderPlugin
+from litestar.openapi import ResponseSpec
 from litestar.openapi.spec import (
-    Components,
+    Example,
+    Link,
     OpenAPIMediaType,
+    OpenAPIResponse,
     Operation,
+    Parameter,
     RequestBody,
     Schema,
-    SecurityScheme,
 )
-from litestar.static_files import create_static_files_router
-
-from services.settings import VERSION
+from msgspec import Struct
 
 from .bodies import Body
+from .schemas import Answer, Error
 
-ASSETS = "/docs/assets"
-
-
-class Error(msgspec.Struct):
-    """The body of an error."""
-
-    timestamp: int
-    status: int
-    error: str
-    message: str
-    path: str
+COMPONENT = "#/components/schemas/"
 
 
-def takes(form: type[Body]) -> type[Operation]:
-    """An operation with a JSON body of that form."""
-    (schema,), parts = msgspec.json.schema_components([form], ref_template="{name}")
-    media = OpenAPIMediaType(schema=cast(Schema, _inlined(schema, parts)))
+class Empty(str):
+    """The meaning of an answer without a body."""
+
+
+class Plain(str):
+    """The meaning of an answer in plain text."""
+
+
+class Typed(NamedTuple):
+    """An answer with a body of its own."""
+
+    meaning: str
+    gives: type[Answer]
+
+
+def operation(
+    ok: str = "Done",
+    gives: type[Answer] | None = None,
+    *,
+    takes: type[Body] | None = None,
+    examples: Mapping[str, Any] | None = None,
+    fails: Mapping[int, str | Typed] | None = None,
+    query: tuple[Parameter, ...] = (),
+    links: Mapping[str, Mapping[str, Any]] | None = None,
+) -> type[Operation]:
+    """The docs of a handler, for its `operation_class`.
+
+    `ok`, `gives`: what success means, and its JSON; an empty body without. `takes`: the JSON body,
+    with `examples` by their titles. `fails`: all other statuses with their meanings, which have
+    the body `Error` (from 400 on) unless they are `Empty`, `Plain` or `Typed`. `query`: see `flag`.
+    `links`: operations that go on with what this one gave, each with its parameters as runtime
+    expressions, and `body` for parts of its body: `{"getSession": {"session_id":
+    "$response.body#/id"}}`.
+    """
 
     @dataclass
     class Documented(Operation):
         def __post_init__(self) -> None:
-            self.request_body = RequestBody(content={"application/json": media})
+            given = self.responses or {}
+            success = next(iter(given))  # Litestar begins with it
+            self.responses = {
+                **given,  # of the argument `responses`
+                success: _answer(ok, gives, links or {}),
+                **{str(status): _failure(status, why) for status, why in (fails or {}).items()},
+            }
+            self.parameters = [*(self.parameters or []), *query] or None
+            if takes is not None:
+                self.request_body = _body(takes, examples)
 
     return Documented
 
 
-def _inlined(schema: Any, parts: dict[str, Any]) -> Any:
-    """Without references: Litestar keeps the document's list of schemas to itself."""
-    match schema:
-        case {"$ref": name}:
-            return _inlined(parts[name], parts)
-        case dict():
-            return {key: _inlined(value, parts) for key, value in schema.items()}
-        case list():
-            return [_inlined(value, parts) for value in schema]
-    return schema
+def takes(form: type[Body]) -> type[Operation]:
+    """An operation with a JSON body of that form."""
+    return operation(takes=form)
 
 
 def fails(reasons: dict[int, str]) -> dict[int, ResponseSpec]:
-    """The statuses of an operation beside success, and 401."""
-    everywhere = {401: "The Authorization header is missing or wrong"}
+    """The statuses of an operation beside success."""
     return {
         status: ResponseSpec(Error, description=reason, generate_examples=False)
-        for status, reason in {**everywhere, **reasons}.items()
+        for status, reason in reasons.items()
     }
 
 
-class Page(SwaggerRenderPlugin):
-    """The version of Swagger UI that Python has a package of knows OpenAPI 3.0, of which our
-    document is one but for the number."""
-
-    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
-        return super().render(request, {**openapi_schema, "openapi": "3.0.3"})
+def flag(name: str, description: str, *, default: bool) -> Parameter:
+    """A query parameter that is `true` or `false`."""
+    schema = {"type": "boolean", "default": default}
+    return Parameter(name=name, param_in="query", description=description, schema=_schema(schema))
 
 
-def config() -> OpenAPIConfig:
-    page = Page(
-        path="/",
-        js_url=f"{ASSETS}/swagger-ui-bundle.js",
-        css_url=f"{ASSETS}/swagger-ui.css",
-        standalone_preset_js_url=f"{ASSETS}/swagger-ui-standalone-preset.js",
-        favicon=f'<link rel="icon" type="image/png" href="{ASSETS}/favicon-32x32.png">',
+def choice(name: str, description: str, *, of: list[str], default: str) -> Parameter:
+    """A query parameter that is one of some words."""
+    schema = {"type": "string", "enum": of, "default": default}
+    return Parameter(name=name, param_in="query", description=description, schema=_schema(schema))
+
+
+def _body(form: type[Struct], examples: Mapping[str, Any] | None) -> RequestBody:
+    media = OpenAPIMediaType(
+        schema=_reference(form),
+        examples={title: Example(value=value) for title, value in (examples or {}).items()} or None,
     )
-    return OpenAPIConfig(
-        title="Tertulia",
-        version=VERSION,
-        description="The OpenVidu 2.x REST API. User `OPENVIDUAPP`, password `OPENVIDU_SECRET`.",
-        path="/docs",
-        render_plugins=[page],
-        security=[{"basic": []}],
-        components=Components(
-            security_schemes={"basic": SecurityScheme(type="http", scheme="basic")},
-        ),
+    return RequestBody(content={"application/json": media})
+
+
+def _answer(
+    meaning: str, gives: type[Answer] | None, links: Mapping[str, Mapping[str, Any]]
+) -> OpenAPIResponse:
+    return OpenAPIResponse(
+        description=meaning,
+        content=None
+        if gives is None
+        else {"application/json": OpenAPIMediaType(_reference(gives))},
+        links={name: _link(name, given) for name, given in links.items()} or None,
     )
 
 
-def assets() -> Router:
-    directory = str(swagger_ui_bundle.swagger_ui_path)
-    return create_static_files_router(path=ASSETS, directories=[directory], include_in_schema=False)
+def _failure(status: int, meaning: str | Typed) -> OpenAPIResponse:
+    if isinstance(meaning, Typed):
+        return _answer(meaning.meaning, meaning.gives, {})
+    if isinstance(meaning, Plain):
+        text = OpenAPIMediaType(_schema({"type": "string"}))
+        return OpenAPIResponse(description=meaning, content={"text/plain": text})
+    has_body = status >= 400 and not isinstance(meaning, Empty)
+    return _answer(meaning, Error if has_body else None, {})
+
+
+def _link(operation_id: str, given: Mapping[str, Any]) -> Link:
+    parameters = {name: value for name, value in given.items() if name != "body"}
+    return Link(
+        operation_id=operation_id, parameters=parameters or None, request_body=given.get("body")
+    )
+
+
+def _reference(form: type[Struct]) -> Schema:
+    return _schema({"$ref": COMPONENT + form.__name__})
+
+
+def _schema(schema: dict[str, Any]) -> Schema:
+    """Litestar's classes of schemas say less than JSON Schema does."""
+    return cast(Schema, schema)
