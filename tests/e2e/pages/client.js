@@ -27,6 +27,8 @@ const client = window.client = {
     });
     session.on("streamPropertyChanged", ({ stream, changedProperty, newValue, reason }) =>
       note("streamPropertyChanged", { stream: stream.streamId, property: changedProperty, newValue, reason }));
+    session.on("connectionPropertyChanged", ({ connection, changedProperty, newValue, oldValue }) =>
+      note("connectionPropertyChanged", { connection: connection.connectionId, property: changedProperty, newValue, oldValue }));
     session.on("signal", ({ type, data, from }) => note("signal", { signal: type, data, from: from?.connectionId ?? null }));
     session.on("recordingStarted", ({ id, name }) => note("recordingStarted", { id, name }));
     session.on("recordingStopped", ({ id, name, reason }) => note("recordingStopped", { id, name, reason }));
