@@ -13,7 +13,7 @@ from services.conference.state import Connection, State
 
 from . import replies
 from .api import Api, HttpRequest
-from .bodies import ConnectionBody, ModificationBody, TokenBody
+from .bodies import ConnectionBody, ModificationBody, TokenBody, ice_servers
 from .errors import ApiError
 from .openapi import fails, takes
 from .parsing import flag, parse
@@ -40,7 +40,7 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
             record=body.record is not False,
             server_data=body.data or "",
             kurento_options=body.kurento_options.options() if body.kurento_options else None,
-            custom_ice_servers=tuple(server.server() for server in body.custom_ice_servers or ()),
+            custom_ice_servers=ice_servers(body.custom_ice_servers),
         )
         outcome = await api.execute(request, session_id, command)
         return _connection(outcome.after, connection_id)
@@ -56,18 +56,17 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
             {
                 400: "Problem with some body parameter",
                 404: _NO_SESSION,
-                501: "IP cameras are not supported by this version",
+                500: "IP cameras are not supported by this version",
             }
         ),
     )
     async def initialize(request: HttpRequest, session_id: str) -> Reply:
         body = await parse(request, ConnectionBody)
         if body.type is ConnectionType.IPCAM:
-            if not body.rtsp_uri:
-                raise ApiError(400, "rtspUri is mandatory for type IPCAM")
+            body.check_camera()
             if await views.session(session_id) is None:
                 raise SessionNotFound("The session does not exist")
-            raise ApiError(501, "IP cameras are not supported by this version")
+            raise ApiError(500, "IP cameras are not supported by this version")
         return replies.ok(
             views.render_connection(await make(request, session_id, body), session_id)
         )

