@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
-import msgspec
 import swagger_ui_bundle
 from litestar import Request, Router
 from litestar.openapi import OpenAPIConfig
@@ -14,11 +12,11 @@ from litestar.openapi.plugins import SwaggerRenderPlugin
 from litestar.openapi.spec import Components, OpenAPI, SecurityScheme
 from litestar.static_files import create_static_files_router
 
+from services.conference.ids import SESSION_ID
 from services.settings import VERSION
 
-from .bodies import Body
+from .components import schemas
 from .openapi import COMPONENT
-from .schemas import Answer
 
 ASSETS = "/docs/assets"
 
@@ -71,10 +69,7 @@ class Document(OpenAPI):
 
     def to_schema(self) -> Object:
         document = super().to_schema()
-        document["components"]["schemas"] = {
-            **document["components"].get("schemas", {}),
-            **_schemas(),
-        }
+        document["components"]["schemas"] = schemas()
         for path, methods in document["paths"].items():
             for operation in methods.values():
                 if path.startswith("/openvidu/"):
@@ -85,20 +80,42 @@ class Document(OpenAPI):
 def _finish(operation: Object) -> None:
     answers = operation["responses"]
     if operation.get("security") != [{}]:
-        answers["401"] = {
-            "description": "The Authorization header is missing or wrong",
-            "headers": {"WWW-Authenticate": {"required": True, "schema": {"type": "string"}}},
-            "content": {"application/json": {"schema": {"$ref": COMPONENT + "Error"}}},
-        }
+        answers["401"] = _error("The Authorization header is missing or wrong")
+        answers["401"]["headers"] = {"WWW-Authenticate": {"required": True, "schema": _STRING}}
+    if "requestBody" in operation:
+        answers.setdefault("400", _error("The body is no JSON object, or a field does not fit"))
+        answers["408"] = _error("The body did not come within 30 seconds")
+        answers["413"] = _error("The body is longer than a megabyte")
+    elif any(parameter["in"] == "query" for parameter in operation.get("parameters", ())):
+        answers.setdefault("400", _error("A query parameter does not fit"))
+    answers["503"] = _error("The log or the database cannot be reached; nothing was changed")
+    operation["responses"] = dict(sorted(answers.items()))
+    for parameter in operation.get("parameters", ()):
+        if parameter["in"] == "path":
+            parameter.update(PATHS[parameter["name"]])
 
 
-def _schemas() -> Object:
-    forms = [*_leaves(Body), *_leaves(Answer)]
-    _, found = msgspec.json.schema_components(forms, ref_template=COMPONENT + "{name}")
-    return dict(sorted(found.items()))
+def _error(meaning: str) -> Object:
+    media = {"schema": {"$ref": COMPONENT + "Error"}}
+    return {"description": meaning, "content": {"application/json": media}}
 
 
-def _leaves(kind: type[msgspec.Struct]) -> Iterator[type[msgspec.Struct]]:
-    for leaf in kind.__subclasses__():
-        yield leaf
-        yield from _leaves(leaf)
+_STRING = {"type": "string"}
+
+
+def _id(description: str, pattern: str, example: str) -> Object:
+    schema = {"type": "string", "pattern": pattern}
+    return {"description": description, "schema": schema, "example": example}
+
+
+_SESSION = SESSION_ID.pattern
+
+# Parameters in paths. Ids that do not fit are answered as ids that nothing has.
+PATHS = {
+    "session_id": _id("Id of a session", f"^{_SESSION}$", "ses_YnDaGYNcd7"),
+    "connection_id": _id("Id of a connection", "^con_[A-Za-z0-9]+$", "con_Xnxg19tonh"),
+    "stream_id": _id("Id of a stream", "^str_[A-Za-z0-9_-]+$", "str_CAM_NhxL_con_Xnxg19tonh"),
+    "recording_id": _id("Id of a recording", f"^{_SESSION}(~[0-9]+)?$", "ses_YnDaGYNcd7~1"),
+    "media_node_id": _id("Id of a media node", "^[A-Za-z0-9_.-]+$", "media_i-0c58bcdd26l11d0sd"),
+    "name": _id("Name of a file", "^[A-Za-z0-9_~-][A-Za-z0-9_~.-]*$", "MyRecording.mp4"),
+}

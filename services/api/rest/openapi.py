@@ -59,10 +59,10 @@ def operation(
 
     `ok`, `gives`: what success means, and its JSON; an empty body without. `takes`: the JSON body,
     with `examples` by their titles. `fails`: all other statuses with their meanings, which have
-    the body `Error` (from 400 on) unless they are `Empty`, `Plain` or `Typed`. `query`: see `flag`.
-    `links`: operations that go on with what this one gave, each with its parameters as runtime
-    expressions, and `body` for parts of its body: `{"getSession": {"session_id":
-    "$response.body#/id"}}`.
+    the body `Error` (from 400 on) unless they are `Empty`, `Plain` or `Typed`. `query`: see
+    `boolean` and `choice`. `links`: operations that go on with what this one gave, each with its
+    parameters as runtime expressions, and `body` for parts of its body: `{"getSession":
+    {"session_id": "$response.body#/id"}}`.
     """
 
     @dataclass
@@ -95,7 +95,7 @@ def fails(reasons: dict[int, str]) -> dict[int, ResponseSpec]:
     }
 
 
-def flag(name: str, description: str, *, default: bool) -> Parameter:
+def boolean(name: str, description: str, *, default: bool) -> Parameter:
     """A query parameter that is `true` or `false`."""
     schema = {"type": "boolean", "default": default}
     return Parameter(name=name, param_in="query", description=description, schema=_schema(schema))
