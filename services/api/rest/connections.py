@@ -11,11 +11,11 @@ from services.conference.errors import ConnectionNotFound, SessionNotFound
 from services.conference.model import ConnectionType, Role
 from services.conference.state import Connection, State
 
-from . import replies
+from . import examples, replies, schemas
 from .api import Api, HttpRequest
 from .bodies import ConnectionBody, ModificationBody, TokenBody, ice_servers
 from .errors import ApiError
-from .openapi import fails, takes
+from .openapi import boolean, operation
 from .parsing import flag, parse
 from .replies import Reply
 
@@ -24,6 +24,12 @@ PATH = "/sessions/{session_id:str}/connection"
 
 _NO_SESSION = "No session exists for the passed session id"
 _NO_CONNECTION = "No connection exists for the passed connection id"
+_PENDING = boolean("pendingConnections", "List pending connections too?", default=True)
+_THIS = {"session_id": "$response.body#/sessionId", "connection_id": "$response.body#/id"}
+_OF_TOKEN = {
+    "session_id": "$response.body#/session",
+    "connection_id": "$response.body#/connectionId",
+}
 
 
 def routes(api: Api) -> list[HTTPRouteHandler]:
@@ -49,15 +55,26 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
         PATH,
         operation_id="initializeConnection",
         summary="Initialize a connection",
+        description="Its `token` goes to the client, which joins with it, once. An IP camera "
+        "(`IPCAM`) needs no client: everybody in the session sees it at once.",
         tags=TAGS,
         status_code=200,
-        operation_class=takes(ConnectionBody),
-        responses=fails(
-            {
+        operation_class=operation(
+            "The connection; its token can be used",
+            schemas.Connection,
+            takes=ConnectionBody,
+            examples=examples.INITIALIZE_CONNECTION,
+            fails={
                 400: "Problem with some body parameter",
                 404: _NO_SESSION,
                 500: "IP cameras are not supported by this version",
-            }
+            },
+            links={
+                "getConnection": _THIS,
+                "modifyConnection": _THIS,
+                "removeConnection": _THIS,
+                "listConnections": {"session_id": "$response.body#/sessionId"},
+            },
         ),
     )
     async def initialize(request: HttpRequest, session_id: str) -> Reply:
@@ -79,8 +96,14 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
         deprecated=True,
         tags=TAGS,
         status_code=200,
-        operation_class=takes(TokenBody),
-        responses=fails({400: "Problem with some body parameter", 404: _NO_SESSION}),
+        operation_class=operation(
+            "The token of a new connection",
+            schemas.Token,
+            takes=TokenBody,
+            examples=examples.GENERATE_TOKEN,
+            fails={400: "Problem with some body parameter", 404: _NO_SESSION},
+            links={"getConnection": _OF_TOKEN, "removeConnection": _OF_TOKEN},
+        ),
     )
     async def generate_token(request: HttpRequest) -> Reply:
         body = await parse(request, TokenBody)
@@ -92,7 +115,11 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
         operation_id="getConnection",
         summary="Retrieve a connection",
         tags=TAGS,
-        responses=fails({400: _NO_SESSION, 404: _NO_CONNECTION}),
+        operation_class=operation(
+            "The connection",
+            schemas.Connection,
+            fails={400: _NO_SESSION, 404: _NO_CONNECTION},
+        ),
     )
     async def retrieve(session_id: str, connection_id: str) -> Reply:
         found = await views.connection(session_id, connection_id)
@@ -106,9 +133,13 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
         PATH,
         operation_id="listConnections",
         summary="Retrieve all connections",
-        description="With `pendingConnections=false` the active ones only.",
         tags=TAGS,
-        responses=fails({404: _NO_SESSION}),
+        operation_class=operation(
+            "All connections of the session",
+            schemas.Connections,
+            query=(_PENDING,),
+            fails={404: _NO_SESSION},
+        ),
     )
     async def retrieve_all(request: HttpRequest, session_id: str) -> Reply:
         pending = flag(request, "pendingConnections", default=True)
@@ -121,13 +152,17 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
         PATH + "/{connection_id:str}",
         operation_id="modifyConnection",
         summary="Modify a connection",
+        description="What is not given stays. Its client hears of each property that changes.",
         tags=TAGS,
-        operation_class=takes(ModificationBody),
-        responses=fails(
-            {
+        operation_class=operation(
+            "The connection as it is now",
+            schemas.Connection,
+            takes=ModificationBody,
+            examples=examples.MODIFY_CONNECTION,
+            fails={
                 400: "Problem with some body parameter",
-                404: f"{_NO_SESSION}, or {_NO_CONNECTION}",
-            }
+                404: f"{_NO_SESSION}, or n{_NO_CONNECTION[1:]}",
+            },
         ),
     )
     async def modify(request: HttpRequest, session_id: str, connection_id: str) -> Reply:
@@ -142,9 +177,13 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
         PATH + "/{connection_id:str}",
         operation_id="removeConnection",
         summary="Close a connection",
+        description="The streams it publishes and receives end: clients hear of them with the "
+        "reason `forceDisconnectByServer`. The token of a pending connection becomes invalid.",
         tags=TAGS,
         status_code=204,
-        responses=fails({400: _NO_SESSION, 404: _NO_CONNECTION}),
+        operation_class=operation(
+            "The connection is closed", fails={400: _NO_SESSION, 404: _NO_CONNECTION}
+        ),
     )
     async def remove(request: HttpRequest, session_id: str, connection_id: str) -> None:
         await api.execute(request, session_id, RemoveConnection(connection_id))

@@ -9,10 +9,10 @@ from services.conference.commands import SendSignal, UnpublishStream
 from services.conference.model import Reason
 from services.settings.config_object import config_object
 
-from . import replies
+from . import examples, replies, schemas
 from .api import Api, HttpRequest
 from .bodies import SignalBody
-from .openapi import fails, takes
+from .openapi import Typed, operation
 from .parsing import parse
 from .replies import Reply
 
@@ -26,15 +26,19 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
         "/signal",
         operation_id="sendSignal",
         summary="Send a signal to a session",
+        description="To everybody in it, or to some connections. Who has just lost the network may "
+        "not hear it.",
         tags=TAGS,
         status_code=200,
-        operation_class=takes(SignalBody),
-        responses=fails(
-            {
+        operation_class=operation(
+            "The signal is sent",
+            takes=SignalBody,
+            examples=examples.SEND_SIGNAL,
+            fails={
                 400: "Problem with some body parameter",
                 404: "No session exists for the passed session",
-                406: "A receiver is not in the session, or nobody is",
-            }
+                406: "A receiver is not in the session, or nobody is; nobody got the signal",
+            },
         ),
     )
     async def signal(request: HttpRequest) -> Reply:
@@ -48,14 +52,17 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
         "/sessions/{session_id:str}/stream/{stream_id:str}",
         operation_id="unpublishStream",
         summary="Unpublish a stream from a connection",
+        description="Everybody who receives it loses it: clients hear of it with the reason "
+        "`forceUnpublishByServer`.",
         tags=TAGS,
         status_code=204,
-        responses=fails(
-            {
+        operation_class=operation(
+            "The stream is unpublished",
+            fails={
                 400: "No session exists for the passed session id",
                 404: "No stream exists for the passed stream id",
                 405: "The stream of an IP camera goes with its connection only",
-            }
+            },
         ),
     )
     async def unpublish(request: HttpRequest, session_id: str, stream_id: str) -> None:
@@ -70,8 +77,11 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
         "/health",
         operation_id="getHealth",
         summary="Check the health",
+        description="The server is healthy while at least one media node runs.",
         tags=TAGS,
-        responses=fails({503: "No media node runs"}),
+        operation_class=operation(
+            "`UP`", schemas.Health, fails={503: Typed("`DOWN`", schemas.Health)}
+        ),
     )
     async def health() -> Reply:
         if api.nodes.alive():
@@ -81,6 +91,13 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
     return [signal, unpublish, show_config, health]
 
 
-@get("/livez", operation_id="livez", summary="Does the process answer?", tags=["Operations"])
+@get(
+    "/livez",
+    operation_id="livez",
+    summary="Does the process answer?",
+    tags=["Operations"],
+    operation_class=operation("It does", schemas.Health),
+    security=[{}],
+)
 async def livez() -> Reply:
     return replies.ok({"status": "UP"})

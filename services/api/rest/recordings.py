@@ -24,11 +24,11 @@ from services.conference.model import OutputMode, RecordingOptions, RecordingSta
 from services.conference.state import Recording, Session, State
 from services.eventlog.bus import Outcome
 
-from . import replies
+from . import examples, replies, schemas
 from .api import Api, HttpRequest
 from .bodies import RecordedSession, RecordingStartBody, check_ranges
 from .errors import ApiError
-from .openapi import fails, takes
+from .openapi import Empty, Plain, operation
 from .parsing import fit, read
 from .replies import Reply
 
@@ -36,6 +36,7 @@ TAGS = ["Recordings"]
 
 _NO_RECORDING = "No recording exists for the passed id"
 _OFF = "The recording module is off (OPENVIDU_RECORDING)"
+_THIS = {"recording_id": "$response.body#/id"}
 
 
 def routes(api: Api) -> list[HTTPRouteHandler]:
@@ -58,19 +59,25 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
         "/recordings/start",
         operation_id="startRecording",
         summary="Start the recording of a session",
+        description="What is not given comes from the `defaultRecordingProperties` of the session. "
+        "The state of the session is judged before properties other than `session`.",
         tags=TAGS,
         status_code=200,
-        operation_class=takes(RecordingStartBody),
-        responses=fails(
-            {
+        operation_class=operation(
+            "The recording, started: its files exist and it can be stopped",
+            schemas.Recording,
+            takes=RecordingStartBody,
+            examples=examples.START_RECORDING,
+            fails={
                 400: "Problem with some body parameter",
-                404: "No session exists for the passed session",
-                406: "The session has no connected participants",
-                409: "The session is not ROUTED, or is being recorded",
+                404: Empty("No session exists for the passed session"),
+                406: Empty("The session has no connected participants"),
+                409: Empty("The session is not ROUTED, or is being recorded"),
                 422: "resolution, frameRate or shmSize out of range, or neither audio nor video",
-                500: "The recording could not be started (plain text)",
-                501: f"{_OFF}, or the output mode is not supported yet",
-            }
+                500: Plain("The recording could not be started"),
+                501: Empty(f"{_OFF}, or the output mode is not supported yet"),
+            },
+            links={"stopRecording": _THIS, "getRecording": _THIS, "deleteRecording": _THIS},
         ),
     )
     async def start(request: HttpRequest) -> Reply:
@@ -98,8 +105,15 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
         tags=TAGS,
         status_code=200,
         before_request=unless_off,
-        responses=fails(
-            {404: "No active recording has the passed id", 406: "It is still starting", 501: _OFF}
+        operation_class=operation(
+            "The recording, `stopped`; it is `ready` when its files are",
+            schemas.Recording,
+            fails={
+                404: Empty("No active recording has the passed id"),
+                406: Empty("It is still `starting`"),
+                501: Empty(_OFF),
+            },
+            links={"getRecording": _THIS, "deleteRecording": _THIS},
         ),
     )
     async def stop(request: HttpRequest, recording_id: str) -> Reply:
@@ -113,7 +127,11 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
         summary="Retrieve a recording",
         tags=TAGS,
         before_request=unless_off,
-        responses=fails({404: _NO_RECORDING, 501: _OFF}),
+        operation_class=operation(
+            "The recording",
+            schemas.Recording,
+            fails={404: Empty(_NO_RECORDING), 501: Empty(_OFF)},
+        ),
     )
     async def retrieve(recording_id: str) -> Reply:
         return await find(recording_id)
@@ -124,7 +142,7 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
         summary="Retrieve all recordings",
         tags=TAGS,
         before_request=unless_off,
-        responses=fails({501: _OFF}),
+        operation_class=operation("All recordings", schemas.Recordings, fails={501: Empty(_OFF)}),
     )
     async def retrieve_all() -> Reply:
         found = await api.views.recordings()
@@ -137,7 +155,14 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
         tags=TAGS,
         status_code=204,
         before_request=unless_off,
-        responses=fails({404: _NO_RECORDING, 409: "It is being recorded", 501: _OFF}),
+        operation_class=operation(
+            "The recording is gone, files and all",
+            fails={
+                404: Empty(_NO_RECORDING),
+                409: Empty("It goes on: stop it first"),
+                501: Empty(_OFF),
+            },
+        ),
     )
     async def remove(request: HttpRequest, recording_id: str) -> None:
         await drop(request, recording_id)
