@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from services.conference.state import State
 from services.eventlog.bus import CommandBus
-from services.eventlog.follower import Step, follow, replay
+from services.eventlog.follower import Step, follow, nodes_at, replay
 from services.eventlog.log import EventLog, LogUnavailable
 
 from .database import reason
@@ -32,7 +32,7 @@ class Follower(Protocol):
     """Neither may block or wait."""
 
     def adopt(self, states: Iterable[State]) -> None:
-        """Once, before the first `dispatch`: the states of all open sessions."""
+        """Once, before the first `dispatch`: the states of all open sessions and all nodes."""
         ...
 
     def dispatch(self, steps: list[Step]) -> None: ...
@@ -91,7 +91,7 @@ class Feed:
             async for steps in replay(self._log, up_to=end):
                 await self._apply(steps)
             log.info("projection built", position=self.position)
-        states = await self._views.open_states()
+        states = await self._views.open_states() + await nodes_at(self._log, self.position)
         for follower in self._followers:
             follower.adopt(states)
 

@@ -151,7 +151,8 @@ Reply = Failure | Offer | Answer | Done | Tapped
 
 
 class Heartbeat(Value, frozen=True):
-    """Published each second on `node.<nodeId>.heartbeat`. `load` is CPU per cent of one core."""
+    """Published each second on `node.<nodeId>.heartbeat`. `load` is CPU per cent of one core,
+    `port` the UDP port of all its clients, `memory` resident bytes; `capabilities` are codecs."""
 
     node_id: str
     instance: str
@@ -160,6 +161,10 @@ class Heartbeat(Value, frozen=True):
     load: float
     publishers: int
     subscribers: int
+    port: int = 0  # unknown
+    memory: int = 0  # unknown
+    version: str = ""
+    capabilities: tuple[str, ...] = ()
 
 
 def call_subject(node_id: str, call: type[Call]) -> str:

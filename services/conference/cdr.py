@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from . import events as e
 from .evolve import evolve
 from .ids import unique_session_id
-from .model import Direction, RecordingLayout
-from .state import Connection, Recording, Session, State
+from .model import Direction, NodeStatus, RecordingLayout
+from .state import Connection, Node, Recording, Session, State
 from .views import is_composed_video
 
 Fields = dict[str, object]
@@ -215,6 +215,27 @@ def _recording(recording: Recording, timestamp: int) -> Fields:
     }
 
 
+def _node_changed(before: State, after: State, event: _NodeEvent) -> Iterable[Record]:
+    if after.node is not None:
+        entered = isinstance(event, e.MediaNodeAdmitted)  # again, perhaps: that is another life
+        old = before.node.status if before.node is not None and not entered else None
+        yield Record("mediaNodeStatusChanged", _node(after.node, old, event.at))
+
+
+def _node(node: Node, old: NodeStatus | None, timestamp: int) -> Fields:
+    return {
+        "timestamp": timestamp,
+        "id": node.id,
+        "environmentId": node.environment_id,
+        "ip": node.ip,
+        "uri": node.uri,
+        "newStatus": node.status.value,
+        "oldStatus": None if old is None else old.value,
+        "clusterId": node.cluster_id,
+    }
+
+
+_NodeEvent = e.MediaNodeAdmitted | e.MediaNodeStatusChanged
 _RecordingEvent = e.RecordingStarted | e.RecordingStopped | e.RecordingReady | e.RecordingFailed
 
 _TELLERS: dict[type[Any], Callable[[State, State, Any], Iterable[Record]]] = {
@@ -229,4 +250,6 @@ _TELLERS: dict[type[Any], Callable[[State, State, Any], Iterable[Record]]] = {
     e.RecordingStopped: _recording_changed,
     e.RecordingReady: _recording_changed,
     e.RecordingFailed: _recording_changed,
+    e.MediaNodeAdmitted: _node_changed,
+    e.MediaNodeStatusChanged: _node_changed,
 }

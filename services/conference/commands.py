@@ -1,4 +1,5 @@
-"""What somebody wants to happen to one session. `decide` answers with events or an error.
+"""What somebody wants to happen to one session or media node. `decide` answers with events or an
+error.
 
 Ids and times that must be fresh come in with the command; `at` values are UTC milliseconds.
 The time of the decision itself is an argument of `decide`.
@@ -8,9 +9,11 @@ from __future__ import annotations
 
 from .model import (
     ConnectionType,
+    DeletionStrategy,
     IceServer,
     KurentoOptions,
     MediaOptions,
+    NodeStatus,
     Reason,
     RecordingOptions,
     Role,
@@ -182,6 +185,47 @@ class ResetMedia(CommandValue, tag="resetMedia", frozen=True):
     media_instance: str
 
 
+class AdmitNode(CommandValue, tag="admitNode", frozen=True):
+    """Take a media node that announces itself into the cluster.
+
+    `automatic`: nobody asked for it, so a node that somebody removed stays out. `connected`: it is
+    `running` at once, else when it is heard next.
+    """
+
+    node_id: str
+    environment_id: str
+    ip: str
+    uri: str
+    cluster_id: str
+    automatic: bool = False
+    connected: bool = False
+
+
+class ReportNodeConnected(CommandValue, tag="reportNodeConnected", frozen=True):
+    """The launch is complete: the node was heard after its admission."""
+
+
+class ReportNodeLost(CommandValue, tag="reportNodeLost", frozen=True):
+    """The node was not heard for so long that it will not come back."""
+
+
+class ReportNodeIdle(CommandValue, tag="reportNodeIdle", frozen=True):
+    """The node hosts nothing any more: the next step of its end may be taken."""
+
+
+class ChangeNodeStatus(CommandValue, tag="changeNodeStatus", frozen=True):
+    """Somebody wants the node in this status (`cluster.md` 3.3)."""
+
+    status: NodeStatus
+
+
+class RemoveNode(CommandValue, tag="removeNode", frozen=True):
+    """`busy`: it hosts sessions or recordings, as far as who asks can see."""
+
+    strategy: DeletionStrategy
+    busy: bool
+
+
 Command = (
     InitializeSession
     | CloseSession
@@ -205,4 +249,10 @@ Command = (
     | ReportRecordingFailed
     | DeleteRecording
     | ResetMedia
+    | AdmitNode
+    | ReportNodeConnected
+    | ReportNodeLost
+    | ReportNodeIdle
+    | ChangeNodeStatus
+    | RemoveNode
 )

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from .commands import (
+    AdmitNode,
     AutostopRecording,
+    ChangeNodeStatus,
     ChangeStreamProperty,
     CloseSession,
     CollectSession,
@@ -19,6 +21,10 @@ from .commands import (
     ModifyConnection,
     PublishStream,
     RemoveConnection,
+    RemoveNode,
+    ReportNodeConnected,
+    ReportNodeIdle,
+    ReportNodeLost,
     ReportRecordingFailed,
     ReportRecordingReady,
     ReportRecordingStarted,
@@ -30,7 +36,7 @@ from .commands import (
     UnpublishStream,
     UnsubscribeFromStream,
 )
-from .decisions import connections, recordings, sessions, streams
+from .decisions import connections, nodes, recordings, sessions, streams
 from .decisions.draft import Draft
 from .events import Event
 from .state import State
@@ -70,4 +76,10 @@ _DECISIONS: dict[type, Callable[[Draft, Any], None]] = {
     ReportRecordingReady: recordings.report_ready,
     ReportRecordingFailed: recordings.report_failed,
     DeleteRecording: recordings.delete,
+    AdmitNode: nodes.admit,
+    ReportNodeConnected: nodes.report_connected,
+    ReportNodeLost: nodes.report_lost,
+    ReportNodeIdle: nodes.report_idle,
+    ChangeNodeStatus: nodes.change_status,
+    RemoveNode: nodes.remove,
 }

@@ -7,7 +7,8 @@ ConferenceError
 ├── ConnectionExists · ConnectionNotFound · InvalidToken · NotAllowed
 ├── StreamNotFound · AlreadyPublishing · NotPublishing · OwnStream
 ├── InvalidProperty · UnknownReceiver · NoParticipants
-└── RecordingNotFound · RecordingInProgress · RecordingStarting · NotRouted · NothingToRecord
+├── RecordingNotFound · RecordingInProgress · RecordingStarting · NotRouted · NothingToRecord
+└── NodeNotFound · NodeExists · NodeRemoved · NodeBusy · TransitionNotAllowed
 """
 
 from __future__ import annotations
@@ -91,3 +92,23 @@ class NotRouted(ConferenceError):
 
 class NothingToRecord(ConferenceError):
     """Both `hasAudio` and `hasVideo` are false."""
+
+
+class NodeNotFound(ConferenceError):
+    """No such media node in the cluster."""
+
+
+class NodeExists(ConferenceError):
+    """The media node is part of the cluster already."""
+
+
+class NodeRemoved(ConferenceError):
+    """Somebody removed the media node, so it does not come back by itself."""
+
+
+class NodeBusy(ConferenceError):
+    """The media node hosts sessions or recordings."""
+
+
+class TransitionNotAllowed(ConferenceError):
+    """The media node cannot come from its status to that one on request."""

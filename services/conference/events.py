@@ -1,4 +1,5 @@
-"""What happened to one session: the log's vocabulary, in the contract's names where it has one.
+"""What happened to one session or media node: the log's vocabulary, in the contract's names where
+it has one.
 
 The tag is `<name>.<version>`. A released event is never edited: add the next version and a pure
 upcaster, with a golden file of the old one. `at` is UTC milliseconds.
@@ -12,6 +13,7 @@ from .model import (
     IceServer,
     KurentoOptions,
     MediaOptions,
+    NodeStatus,
     Reason,
     RecordingProperties,
     Role,
@@ -170,6 +172,26 @@ class RecordingDeleted(EventValue, tag="recordingDeleted.1", frozen=True):
     at: int
 
 
+class MediaNodeAdmitted(EventValue, tag="mediaNodeAdmitted.1", frozen=True):
+    """The media node is part of the cluster, in status `launching`. `uri` is what it was admitted
+    by, `cluster_id` is `OPENVIDU_PRO_CLUSTER_ID`."""
+
+    node_id: str
+    environment_id: str
+    ip: str
+    uri: str
+    cluster_id: str
+    at: int
+
+
+class MediaNodeStatusChanged(EventValue, tag="mediaNodeStatusChanged.1", frozen=True):
+    """`crashed`: it is not heard any more, nobody wanted it to go."""
+
+    status: NodeStatus
+    at: int
+    crashed: bool = False
+
+
 Event = (
     SessionCreated
     | SessionAllocated
@@ -190,4 +212,6 @@ Event = (
     | RecordingReady
     | RecordingFailed
     | RecordingDeleted
+    | MediaNodeAdmitted
+    | MediaNodeStatusChanged
 )

@@ -14,6 +14,8 @@ from .events import (
     ConnectionPropertyChanged,
     ConnectionRemoved,
     Event,
+    MediaNodeAdmitted,
+    MediaNodeStatusChanged,
     ParticipantJoined,
     ParticipantLeft,
     RecordingDeleted,
@@ -32,10 +34,11 @@ from .events import (
     WebrtcConnectionDestroyed,
 )
 from .ids import unique_session_id
-from .model import Direction, MediaOptions, Reason, RecordingStatus
+from .model import Direction, MediaOptions, NodeStatus, Reason, RecordingStatus
 from .state import (
     Connection,
     MediaNode,
+    Node,
     Recording,
     Session,
     State,
@@ -251,6 +254,36 @@ def _recording_deleted(state: State, event: RecordingDeleted) -> State:
     return replace(state, recordings=recordings)
 
 
+def _media_node_admitted(state: State, event: MediaNodeAdmitted) -> State:
+    node = Node(
+        id=event.node_id,
+        environment_id=event.environment_id,
+        ip=event.ip,
+        uri=event.uri,
+        cluster_id=event.cluster_id,
+        launched_at=event.at,
+    )
+    return replace(state, node=node)
+
+
+def _media_node_status_changed(state: State, event: MediaNodeStatusChanged) -> State:
+    node = state.node
+    if node is None:
+        raise ValueError("The event needs a media node: the log is not in order.")
+    node = replace(node, status=event.status)
+    match event.status:
+        case NodeStatus.LAUNCHING:
+            node = replace(node, removed=False)
+        case NodeStatus.RUNNING:
+            node = replace(node, removed=False, connected_at=node.connected_at or event.at)
+        case NodeStatus.CANCELED | NodeStatus.WAITING_IDLE_TO_TERMINATE:
+            node = replace(node, removed=True)
+        case NodeStatus.TERMINATING:
+            removed = node.removed or not event.crashed
+            node = replace(node, removed=removed, crashed=event.crashed)
+    return replace(state, node=node)
+
+
 _FOLDS: dict[type, Callable[[State, Any], State]] = {
     SessionCreated: _session_created,
     SessionAllocated: _session_allocated,
@@ -271,4 +304,6 @@ _FOLDS: dict[type, Callable[[State, Any], State]] = {
     RecordingReady: _recording_ready,
     RecordingFailed: _recording_failed,
     RecordingDeleted: _recording_deleted,
+    MediaNodeAdmitted: _media_node_admitted,
+    MediaNodeStatusChanged: _media_node_status_changed,
 }

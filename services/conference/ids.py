@@ -14,6 +14,8 @@ from .model import MediaOptions
 
 ALPHANUMERIC = digits + ascii_letters
 SESSION_ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
+AGGREGATE_ID = re.compile(f"(node:)?{SESSION_ID.pattern}")
+"""What has commits of its own: a session, by its id, or a media node, as `node:<nodeId>`."""
 
 
 class RandomSource(Protocol):
@@ -46,6 +48,10 @@ def stream_id(rng: RandomSource, media: MediaOptions, connection: str) -> str:
 def session_of_recording(recording_id: str) -> str:
     """The session id in `<session id>` or `<session id>~<n>` (`recording.md` section 3)."""
     return recording_id.partition("~")[0]
+
+
+def aggregate_of_node(node_id: str) -> str:
+    return f"node:{node_id}"
 
 
 def unique_session_id(session: str, created_at: int) -> str:

@@ -83,6 +83,26 @@ class RecordingStatus(StrEnum):
     FAILED = "failed"
 
 
+class NodeStatus(StrEnum):
+    """Of a media node (`cluster.md` section 2)."""
+
+    LAUNCHING = "launching"
+    CANCELED = "canceled"
+    FAILED = "failed"
+    RUNNING = "running"
+    WAITING_IDLE_TO_TERMINATE = "waiting-idle-to-terminate"
+    TERMINATING = "terminating"
+    TERMINATED = "terminated"
+
+
+class DeletionStrategy(StrEnum):
+    """What to do with a media node that is to go and hosts something (`cluster.md` 3.2)."""
+
+    NOW = "now"
+    IF_NO_SESSIONS = "if-no-sessions"
+    WHEN_NO_SESSIONS = "when-no-sessions"
+
+
 class Reason(StrEnum):
     """Why something ended: the closed list of `events.md` section 3."""
 

@@ -1,4 +1,4 @@
-"""The Session aggregate: what is true now, folded from its events by `evolve`.
+"""The aggregates, Session and Node: what is true now, folded from their events by `evolve`.
 
 Everything is immutable; `evolve` shares what did not change, so `before.x is after.x` tells a
 reader cheaply that an event left `x` alone.
@@ -11,6 +11,7 @@ from .model import (
     IceServer,
     KurentoOptions,
     MediaOptions,
+    NodeStatus,
     Reason,
     RecordingProperties,
     RecordingStatus,
@@ -99,11 +100,33 @@ class Session(Value, frozen=True):
     autostart_off: bool = False  # a REST stop ends `recordingMode` ALWAYS for good
 
 
+class Node(Value, frozen=True):
+    """A media node of the cluster, or what is left of one (`registered` is false)."""
+
+    id: str
+    environment_id: str
+    ip: str
+    uri: str
+    cluster_id: str
+    launched_at: int
+    status: NodeStatus = NodeStatus.LAUNCHING
+    connected_at: int | None = None  # when it began to run
+    removed: bool = False  # somebody wanted it to go, so it comes back only if somebody asks
+    crashed: bool = False  # it goes because it was lost
+
+    @property
+    def registered(self) -> bool:
+        """Is it part of the cluster?"""
+        return self.status not in (NodeStatus.FAILED, NodeStatus.TERMINATED)
+
+
 class State(Value, frozen=True):
-    """One subject of the log: the open session, if any, and the recordings of all its lives."""
+    """One subject of the log: the open session, if any, and the recordings of all its lives; or a
+    media node."""
 
     session: Session | None = None
     recordings: dict[str, Recording] = {}  # by id, in order of creation
+    node: Node | None = None
 
     @property
     def active_recording(self) -> Recording | None:

@@ -1,11 +1,13 @@
 """One commit: a command and all its events, one message of the log.
 
 The hash chain: each commit carries the SHA-256 of the encoded previous commit of its session, so
-a changed or missing commit shows at its successor.
+a changed or missing commit shows at its successor. A media node has commits of its own, as a
+session has; where a session's id is asked for, its is `node:<nodeId>` (`ids.AGGREGATE_ID`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from hashlib import sha256
 
@@ -14,9 +16,11 @@ from msgspec import Struct
 
 from services.conference.commands import Command
 from services.conference.events import Event
+from services.conference.ids import aggregate_of_node
 from services.conference.model import Value
 
 GENESIS = ""  # `previous` of a session's first commit
+ALL_NODES = "log.node.*"
 
 
 class ActorKind(StrEnum):
@@ -75,4 +79,14 @@ def digest(payload: bytes) -> str:
 
 
 def subject(session_id: str) -> str:
-    return f"log.session.{session_id}"
+    """`log.session.<sessionId>` or `log.node.<nodeId>`."""
+    kind, _, name = session_id.rpartition(":")
+    return f"log.{kind or 'session'}.{name}"
+
+
+def nodes_in(subjects: Iterable[str]) -> list[str]:
+    """What the media nodes among them have as session ids."""
+    prefix = ALL_NODES.removesuffix("*")
+    return [
+        aggregate_of_node(name.removeprefix(prefix)) for name in subjects if name.startswith(prefix)
+    ]

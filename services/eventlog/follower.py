@@ -104,6 +104,18 @@ class Folder:
         return folded
 
 
+async def nodes_at(log: EventLog, sequence: int) -> list[State]:
+    """The states of all media nodes after the commit at that sequence."""
+    states = []
+    for node in await log.nodes():
+        state = EMPTY
+        async for recorded in log.read(node, up_to=sequence):
+            state = evolve_all(state, recorded.commit.events)
+        if state.node is not None:
+            states.append(state)
+    return states
+
+
 async def follow(
     log: EventLog, *, after: int, capacity: int = CAPACITY
 ) -> AsyncGenerator[list[Step], None]:

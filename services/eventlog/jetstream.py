@@ -13,9 +13,9 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 
-from services.conference.ids import SESSION_ID
+from services.conference.ids import AGGREGATE_ID
 
-from .commit import Commit, Recorded, encode, subject
+from .commit import ALL_NODES, Commit, Recorded, encode, nodes_in, subject
 from .connection import connect, request
 from .direct import DirectReader
 from .log import (
@@ -109,7 +109,7 @@ class JetStreamLog:
         check_sync(msgspec.json.decode(answer.data).get("data", {}))
 
     async def append(self, commit: Commit, *, expected: int) -> Recorded:
-        if not SESSION_ID.fullmatch(commit.session_id):
+        if not AGGREGATE_ID.fullmatch(commit.session_id):
             raise CommitRefused(f"{commit.session_id[:300]!r} is no session id.")
         try:
             payload = encode(commit)
@@ -143,7 +143,7 @@ class JetStreamLog:
     async def read(
         self, session_id: str, *, after: int = 0, up_to: int | None = None
     ) -> AsyncGenerator[Recorded, None]:
-        if not SESSION_ID.fullmatch(session_id):
+        if not AGGREGATE_ID.fullmatch(session_id):
             return
         async with aclosing(self._direct.read(subject(session_id), after=after)) as batches:
             async for batch in batches:
@@ -249,6 +249,10 @@ class JetStreamLog:
             return None
         found = await self._direct.get(sequence)
         return None if found is None else open_stored(found)
+
+    async def nodes(self) -> list[str]:
+        info = await self._api(f"STREAM.INFO.{self._stream}", {"subjects_filter": ALL_NODES})
+        return nodes_in(info["state"].get("subjects") or ())
 
     async def close(self) -> None:
         self._closed = True

@@ -92,6 +92,10 @@ class EventLog(Protocol):
 
     async def get(self, sequence: int) -> Recorded | None: ...
 
+    async def nodes(self) -> list[str]:
+        """What to `read` for the commits of each media node there ever was, in no order."""
+        ...
+
     async def close(self) -> None: ...
 
 

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import AsyncGenerator
 from itertools import islice
 
-from services.conference.ids import SESSION_ID
+from services.conference.ids import AGGREGATE_ID
 
-from .commit import Commit, Recorded, encode, subject
+from .commit import Commit, Recorded, encode, nodes_in, subject
 from .log import CommitRefused, Conflict, LogDamaged, LogUnavailable, Stored, open_stored, seal
 
 BATCH = 500
@@ -26,7 +26,7 @@ class MemoryLog:
 
     async def append(self, commit: Commit, *, expected: int) -> Recorded:
         self._check_open()
-        if not SESSION_ID.fullmatch(commit.session_id):
+        if not AGGREGATE_ID.fullmatch(commit.session_id):
             raise CommitRefused(f"{commit.session_id!r} is no session id.")
         try:
             payload = encode(commit)
@@ -93,6 +93,10 @@ class MemoryLog:
         if not 1 <= sequence <= len(self._messages):
             return None
         return open_stored(self._messages[sequence - 1])
+
+    async def nodes(self) -> list[str]:
+        self._check_open()
+        return nodes_in(self._sessions)
 
     async def close(self) -> None:
         self._closed = True

@@ -6,12 +6,15 @@ from contextlib import aclosing
 
 from msgspec import Struct
 
+from services.conference.ids import SESSION_ID
+
 from .commit import GENESIS, Recorded
 from .log import EventLog, LogDamaged, Stored, open_stored
 
 
 class Damage(Struct, frozen=True):
-    """`subject` is where the bad commit lies, `log.session.<id>`, or empty if it is missing."""
+    """`subject` is where the bad commit lies, such as `log.session.<id>`, or empty if it is
+    missing."""
 
     sequence: int
     subject: str
@@ -19,7 +22,8 @@ class Damage(Struct, frozen=True):
 
 
 class Verification(Struct, frozen=True):
-    """`commits` and `sessions` count what was found good, before `first_bad` if there is one."""
+    """`commits` and `sessions` count what was found good, before `first_bad` if there is one.
+    Commits of media nodes are counted, but of no session."""
 
     commits: int
     sessions: int
@@ -63,7 +67,8 @@ class _Checker:
         self._sessions: dict[str, _Last] = {}
 
     def result(self, damage: Damage | None) -> Verification:
-        return Verification(self.sequence, len(self._sessions), damage)
+        sessions = sum(SESSION_ID.fullmatch(known) is not None for known in self._sessions)
+        return Verification(self.sequence, sessions, damage)
 
     def check(self, stored: Stored) -> Damage | None:
         if stored.sequence != self.sequence + 1:

@@ -1,8 +1,8 @@
 """What was once written can be read for ever.
 
-Each `<name>.commits.jsonl` is a session's log as some version of the code wrote it, byte for byte;
-beside it lie the state and the webhook records it led to. These files are never edited: a new
-version of an event comes with a new session that holds it.
+Each `<name>.commits.jsonl` is the log of a session or media node as some version of the code wrote
+it, byte for byte; beside it lie the state and the webhook records it led to. These files are never
+edited: a new version of an event comes with a new file that holds it.
 """
 
 from __future__ import annotations
@@ -79,6 +79,6 @@ def test_every_version_of_every_event_and_command_has_been_kept() -> None:
 
 
 def test_an_event_of_an_unknown_version_is_not_read() -> None:
-    line = lines(f"{SESSIONS[0]}.commits.jsonl")[0]
+    line = lines("session-1.commits.jsonl")[0]
     with pytest.raises(msgspec.DecodeError):
         decode(line.replace(b"sessionCreated.1", b"sessionCreated.99"))

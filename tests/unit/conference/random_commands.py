@@ -9,10 +9,12 @@ from typing import Any, TypeVar
 from services.conference import commands as c
 from services.conference.model import (
     ConnectionType,
+    DeletionStrategy,
     IceServer,
     KurentoOptions,
     MediaMode,
     MediaOptions,
+    NodeStatus,
     OutputMode,
     Reason,
     RecordingMode,
@@ -244,4 +246,24 @@ _KINDS: dict[type, tuple[float, Callable[[Dice, State, int], Any]]] = {
     ),
 }
 
-KINDS = frozenset(_KINDS)
+
+class NodeDice:
+    """Draws commands to one media node."""
+
+    def __init__(self, rng: Random) -> None:
+        self._rng = rng
+
+    def command(self, state: State, at: int) -> c.Command:
+        return self._rng.choice(_NODE_KINDS)(self._rng)
+
+
+_NODE_KINDS: tuple[Callable[[Random], c.Command], ...] = (
+    lambda rng: c.AdmitNode("m", "m", "ip", "uri", "c", rng.random() < 0.5, rng.random() < 0.5),
+    lambda rng: c.ReportNodeConnected(),
+    lambda rng: c.ReportNodeLost(),
+    lambda rng: c.ReportNodeIdle(),
+    lambda rng: c.ChangeNodeStatus(rng.choice(list(NodeStatus))),
+    lambda rng: c.RemoveNode(rng.choice(list(DeletionStrategy)), rng.random() < 0.5),
+)
+
+KINDS = frozenset(_KINDS) | {type(make(Random(0))) for make in _NODE_KINDS}

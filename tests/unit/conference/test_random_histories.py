@@ -16,14 +16,14 @@ from services.conference.errors import ConferenceError
 from services.conference.events import Event
 from services.conference.evolve import evolve_all
 from services.conference.ids import unique_session_id
-from services.conference.model import RecordingStatus, Role
+from services.conference.model import NodeStatus, RecordingStatus, Role
 from services.conference.notices import Notices, notices
 from services.conference.state import EMPTY, Session, State
 from services.conference.views import connection_object, recording_object, session_object
 from services.eventlog.commit import Actor, ActorKind, Commit, decode, encode
 
 from .ordering import check_order
-from .random_commands import KINDS, Dice
+from .random_commands import KINDS, Dice, NodeDice
 from .scenario import SESSION, THEN
 
 STEPS = 120
@@ -32,7 +32,7 @@ STEPS = 120
 class History:
     """Runs commands as the command bus does, and looks at the state after each."""
 
-    def __init__(self, rng: Random) -> None:
+    def __init__(self, rng: Random, dice: type[Dice] | type[NodeDice] = Dice) -> None:
         self.state = EMPTY
         self.commits: list[bytes] = []
         self.records: list[Record] = []
@@ -41,7 +41,7 @@ class History:
         self.used_tokens: set[str] = set()
         self.vanished: set[str] = set()
         self._rng = rng
-        self._dice = Dice(rng)
+        self._dice = dice(rng)
         self._time = THEN
 
     def run(self, steps: int) -> None:
@@ -65,6 +65,7 @@ class History:
         self.records += records(before, events)
         self.events.update(map(type, events))
         check_state(self.state)
+        check_node(before, self.state)
         check_notices(
             before, self.state, notices(before, command, events, self.state, frozenset(Role))
         )
@@ -115,6 +116,21 @@ def check_state(state: State) -> None:
         unique = unique_session_id(state.session.id, state.session.created_at)
         assert active[0].unique_session_id == unique
     check_session(state.session, active[0].status if active else None)
+
+
+def check_node(before: State, after: State) -> None:
+    old, new = before.node, after.node
+    if new is None:
+        return
+    assert after.session is None
+    if new.status is NodeStatus.RUNNING:
+        assert new.connected_at
+        assert not new.removed
+        assert not new.crashed
+    if old is not None and old.registered:
+        assert new.launched_at == old.launched_at
+    if old is not None and old.status is NodeStatus.TERMINATING:
+        assert new.status is NodeStatus.TERMINATED
 
 
 def check_session(session: Session, recording: RecordingStatus | None) -> None:
@@ -181,7 +197,10 @@ def test_random_histories_meet_every_event_and_every_refusal() -> None:
         history = History(Random(seed))
         history.run(STEPS)
         check_order(history.records, history.vanished)
-        events |= history.events
-        refusals |= history.refusals
+        nodes = History(Random(seed), NodeDice)
+        nodes.run(STEPS)
+        assert replay(nodes.commits) == (nodes.state, nodes.records)
+        events |= history.events | nodes.events
+        refusals |= history.refusals | nodes.refusals
     assert events == set(get_args(Event))
     assert refusals == set(ConferenceError.__subclasses__())
