@@ -11,11 +11,13 @@ from litestar.types import ControllerRouterHandler
 
 from .rest import connections, document, errors, files, others, recordings, sessions
 from .rest.api import Api
-from .rest.auth import authenticated
+from .rest.auth import Door, authenticated
 from .rest.parsing import MAX_BODY
 
+EXPOSED = ["Accept-Ranges", "Content-Range", "ETag", "Retry-After", "X-Request-Id"]
 
-def create_app(api: Api, more: Sequence[ControllerRouterHandler] = ()) -> Litestar:
+
+def create_app(api: Api, door: Door, more: Sequence[ControllerRouterHandler] = ()) -> Litestar:
     """`more`: routes that are not REST, such as the signaling socket and the pages."""
     rest = Router(
         path="/openvidu/api",
@@ -31,12 +33,12 @@ def create_app(api: Api, more: Sequence[ControllerRouterHandler] = ()) -> Litest
         route_handlers=[rest, *files.handlers(api), others.livez, document.assets(), *more],
         cors_config=CORSConfig(
             allow_origins=["*"],
-            expose_headers=["Accept-Ranges", "Content-Range", "ETag"],
+            expose_headers=EXPOSED,
         ),
         exception_handlers={Exception: errors.handle},
         openapi_config=document.config(),
         request_max_body_size=MAX_BODY,
-        state=State({"secret": api.settings.access.secret}),
+        state=State({"door": door}),
         logging_config=None,
         debug=False,
     )

@@ -18,6 +18,7 @@ BACKLOG = 1024
 START_SECONDS = 10.0
 DRAIN_SECONDS = 1  # for answers on their way when the server stops
 STOP_SECONDS = 2.0
+UNREAD_SECONDS = 30.0  # for a client to make room for more of what it asked for
 
 
 class _Server(uvicorn.Server):
@@ -51,6 +52,7 @@ async def serve(app: Any, *, host: str, port: int, tls: Files | None = None) -> 
         lifespan="off",
         log_config=None,
         access_log=False,
+        reset_contextvars=True,  # what log lines of a request have is not of the one before
         server_header=False,
         timeout_graceful_shutdown=DRAIN_SECONDS,
         ssl_certfile=tls.certificate if tls else None,
@@ -78,6 +80,10 @@ def _listen(host: str, port: int) -> socket.socket:
     listening = socket.socket(family, kind, protocol)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Connections have it from here. It ends one whose other end takes nothing, or is gone,
+        # which transports would wait for without end: also when all has been written.
+        unread = int(UNREAD_SECONDS * 1000)
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, unread)
         listening.bind(address)
         listening.listen(BACKLOG)
     except BaseException:

@@ -14,20 +14,26 @@ from services.eventlog.bus import CommandBus, utc_ms
 from services.eventlog.log import EventLog
 from services.settings import Settings
 
+from . import metrics
 from .app import create_app
 from .commands import Commands
 from .database import Database, default_url
 from .feed import Feed
+from .middleware import Surrounded
 from .nodes import Nodes
 from .projections import Projector
+from .proxies import Proxies
 from .reactors import Reactors
 from .reactors.garbage import GarbageCollector
 from .reactors.nodes import NodeWatch
 from .reactors.recordings import RecordingTimers
 from .rest.api import Api
+from .rest.auth import Door
+from .rest.limits import Logins
 from .server import serve
 from .signaling import Gateway, websocket_handler
 from .tls import certificate_files
+from .traffic import Traffic
 from .views import Views
 
 CATCH_UP_SECONDS = 600.0
@@ -66,8 +72,19 @@ async def service(
     )
     feed = Feed(event_log, Projector(database), views, bus, (gateway, reactors))
     api = Api(settings, bus, feed, Commands(bus, feed), views, nodes, RECORDING_START_SECONDS)
-    app = create_app(api, (websocket_handler(gateway), *pages(api)))
     access = settings.access
+    logins = Logins(access.login_failures, access.login_window)
+    more = [websocket_handler(gateway), *pages(api)]
+    traffic = Traffic() if settings.metrics.enabled else None
+    if traffic is not None:
+        sources = metrics.Sources(api, event_log, database, client, logins, traffic)
+        more += metrics.routes(settings, sources)
+    app = Surrounded(
+        create_app(api, Door(access.secret, logins), more),
+        access_log=settings.access_log,
+        traffic=traffic,
+        proxies=Proxies(access.trusted_proxies) if access.trusted_proxies else None,
+    )
     try:
         await nodes.start()
         await feed.start()

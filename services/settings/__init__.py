@@ -8,11 +8,14 @@ makes these structs from the tables of properties (`community.py`, `pro.py`, `en
 from __future__ import annotations
 
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
 from msgspec import Struct
 
 from services.conference.model import IceServer, Role, VideoCodec
+
+Network = IPv4Network | IPv6Network
 
 VERSION = "2.32.1"  # the OpenVidu version we announce (`signaling.md` section 9)
 
@@ -30,6 +33,9 @@ class Access(Struct, frozen=True):
     tls_key: Path | None = None  # TERTULIA_TLS_KEY (PEM)
     secret: str = "MY_SECRET"  # OPENVIDU_SECRET  # noqa: S105
     demo: bool = True  # TERTULIA_DEMO: the page at / may make tokens; default only on loopback
+    trusted_proxies: tuple[Network, ...] = ()  # TERTULIA_TRUSTED_PROXIES
+    login_failures: int = 0  # TERTULIA_LOGIN_FAILURES of one address in a window, 0 = no limit
+    login_window: int = 60  # TERTULIA_LOGIN_WINDOW, seconds
 
     @property
     def public_url(self) -> str:
@@ -125,6 +131,13 @@ class Storage(Struct, frozen=True):
     database_url: str = ""  # TERTULIA_DATABASE_URL; empty = SQLite in data_dir
 
 
+class Metrics(Struct, frozen=True):
+    """`/metrics` of the API process."""
+
+    enabled: bool = False  # TERTULIA_METRICS
+    token: str = ""  # TERTULIA_METRICS_TOKEN, empty = none is wanted
+
+
 class Settings(Struct, frozen=True):
     access: Access = Access()
     streams: Streams = Streams()
@@ -135,8 +148,10 @@ class Settings(Struct, frozen=True):
     ice: Ice = Ice()
     media: Media = Media()
     storage: Storage = Storage()
+    metrics: Metrics = Metrics()
     log_level: str = "INFO"  # TERTULIA_LOG_LEVEL
     log_format: str = "console"  # TERTULIA_LOG_FORMAT: console or json
+    access_log: bool = False  # TERTULIA_ACCESS_LOG
     properties: Mapping[str, object] = {}  # by name, JSON-able, as `GET /config` shows them
     secrets: frozenset[str] = frozenset()  # values that no log may show
     notes: tuple[str, ...] = ()  # to be logged once at the start, like these

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from pathlib import Path
 
+from . import Network
 from .checks import ANY_ADDRESS
 from .kinds import (
     BOOL,
+    COUNT,
     FILE_OPTIONAL,
     HOST,
     IPV4,
+    NETWORKS,
     SECONDS,
     SECRET,
     TEXT,
     TEXT_REQUIRED,
     UDP_PORT,
     enum,
+    integer,
     is_ipv4,
+    is_loopback,
     optional,
 )
 from .property import Property, Values, when_on_loopback
+
+MAX_WINDOW = 86_400  # seconds
 
 
 def _file(value: str) -> Path | None:
@@ -32,6 +40,10 @@ def _public_ip(values: Values) -> str:
     host: str = values["TERTULIA_MEDIA_HOST"]
     domain: str = values["DOMAIN_OR_PUBLIC_IP"]
     return public.get(host, domain if host == ANY_ADDRESS and is_ipv4(domain) else "")
+
+
+def _networks(value: str) -> tuple[Network, ...]:
+    return tuple(ip_network(part.strip(), strict=False) for part in value.split(",") if value)
 
 
 def _last_port(values: Values) -> str:
@@ -76,6 +88,36 @@ OWN = (
         "The page at / may make sessions and tokens for whoever opens it. Default: true while "
         "TERTULIA_HOST is loopback.",
         "access.demo",
+    ),
+    Property(
+        "TERTULIA_TRUSTED_PROXIES", NETWORKS, "",
+        "Proxies in front of the API. A request from one of them is taken as coming from the "
+        "address that its X-Forwarded-For names; from anybody else that header means nothing.",
+        "access.trusted_proxies", _networks,
+    ),
+    Property(
+        "TERTULIA_LOGIN_FAILURES", COUNT,
+        lambda values: "0" if is_loopback(values["TERTULIA_HOST"]) else "100",
+        "Wrong secrets that one address (IPv6: one /64 network) may send to the REST API within "
+        "TERTULIA_LOGIN_WINDOW; then it is answered with 429 for as long again. 0: any number. "
+        "Default: 0 while TERTULIA_HOST is loopback, else 100.",
+        "access.login_failures",
+    ),
+    Property(
+        "TERTULIA_LOGIN_WINDOW", integer(1, MAX_WINDOW), "60",
+        "Seconds in which wrong secrets are counted, and for which an address is then locked out.",
+        "access.login_window",
+    ),
+    Property(
+        "TERTULIA_METRICS", BOOL, "false",
+        "Metrics of the API process at /metrics, for Prometheus.",
+        "metrics.enabled",
+    ),
+    Property(
+        "TERTULIA_METRICS_TOKEN", optional(SECRET), "",
+        "Token that /metrics wants, as Bearer token or as password of Basic authentication. "
+        "Empty: whoever reaches the API may read it.",
+        "metrics.token", secret=True,
     ),
     Property(
         "TERTULIA_MEDIA_HOST", IPV4, "127.0.0.1",
@@ -150,5 +192,10 @@ OWN = (
         "TERTULIA_LOG_FORMAT", enum("console", "json"), "console",
         "Log lines for people, or one JSON object a line.",
         "log_format",
+    ),
+    Property(
+        "TERTULIA_ACCESS_LOG", BOOL, "false",
+        "A log line for every request to the API.",
+        "access_log",
     ),
 )  # fmt: skip

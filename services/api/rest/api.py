@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from random import Random
 from secrets import SystemRandom
 from typing import Any
@@ -18,9 +17,9 @@ from services.conference.commands import Command
 from services.eventlog.bus import CommandBus, Outcome
 from services.settings import Settings
 
-HttpRequest = Request[Any, Any, Any]
+from .tracing import traceparent
 
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+HttpRequest = Request[Any, Any, Any]
 
 
 class Api(Struct, frozen=True):
@@ -35,9 +34,8 @@ class Api(Struct, frozen=True):
 
     async def execute(self, request: HttpRequest, session_id: str, command: Command) -> Outcome:
         """Done and visible. The request's `traceparent`, if it is one, goes into the log."""
-        trace = request.headers.get("traceparent", "")
         return await self.commands.execute(
             session_id,
             command,
-            traceparent=trace if _TRACEPARENT.fullmatch(trace) else None,
+            traceparent=traceparent(request.scope["headers"]),
         )

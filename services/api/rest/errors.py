@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 from litestar import Request
-from litestar.exceptions import HTTPException, NotAuthorizedException
+from litestar.exceptions import HTTPException
 
 from services.api.database import DatabaseAway
 from services.api.nodes import NodeUnavailable
@@ -16,7 +16,7 @@ from services.conference import errors
 from services.eventlog.log import CommitRefused, LogUnavailable
 
 from . import replies
-from .auth import MESSAGE, REALM, is_protected, knows_secret
+from .auth import REALM, admit, is_protected
 from .replies import Reply
 
 log = structlog.get_logger(__name__)
@@ -68,10 +68,11 @@ _EXPECTED = (ApiError, LogUnavailable, NodeUnavailable, DatabaseAway)  # told wh
 def handle(request: Request[Any, Any, Any], error: Exception) -> Reply:
     """Litestar's handler for whatever a route raised."""
     status = _status(request, error)
-    if status in {404, 405}:
-        secret = request.app.state.secret
-        if is_protected(request.scope["path"]) and not knows_secret(request.headers, secret):
-            status, error = 401, NotAuthorizedException(MESSAGE)
+    if status in {404, 405} and is_protected(request.scope["path"]):
+        try:
+            admit(request)
+        except HTTPException as refusal:
+            status, error = refusal.status_code, refusal
     if status >= 500 and not isinstance(error, _EXPECTED):
         log.error("request failed", path=_path(request), exc_info=error)
     if isinstance(error, errors.ConferenceError) and _of_recordings(request) and status in EMPTY:
