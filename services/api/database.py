@@ -3,40 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import structlog
 from msgspec import Struct
-from sqlalchemy import (
-    URL,
-    Connection,
-    Select,
-    Table,
-    create_engine,
-    event,
-    insert,
-    make_url,
-    select,
-)
+from sqlalchemy import URL, Connection, Select, Table, func, insert, select, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DatabaseError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from services.settings import Storage
 
-from . import tables
+from . import engines, migrations, tables
 
-READERS = 4  # connections for answers
-POOL_SECONDS = 10  # for a free connection
-BUSY_MS = 5000  # SQLite: wait this long for a lock of another process
+START_SECONDS = 30.0  # for a server that starts when we do
+FIRST_RETRY, LAST_RETRY = 0.1, 2.0  # seconds between tries
 
-DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
-
-_UNREADABLE = ("not a database", "malformed")
+_LOCK = int.from_bytes(b"tertulia")  # of PostgreSQL; any number that others hardly choose
+_UNREADABLE = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
+_BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+# Classes of SQLSTATE: no connection, a deadlock, no room, starting or stopping.
+_PASSING = ("08", "40", "53", "57")
 
 T = TypeVar("T")
 
@@ -47,6 +37,14 @@ class DatabaseAway(Exception):
     """The database did not answer a read."""
 
 
+class DatabaseUnusable(Exception):
+    """`str()` says in one sentence which database, without its password, and why."""
+
+
+class Damaged(SQLAlchemyError):
+    """The file is a database with something wrong inside."""
+
+
 class Position(Struct, frozen=True):
     """The last commit that is in the database; sequence 0: none."""
 
@@ -54,55 +52,9 @@ class Position(Struct, frozen=True):
     digest: str = ""
 
 
-def default_url(storage: Storage) -> str:
+def default_url(storage: Storage) -> str | URL:
     path = storage.data_dir.absolute() / "projection.db"
-    return storage.database_url or f"sqlite+aiosqlite:///{path}"
-
-
-class Writer(Protocol):
-    async def run(self, work: Callable[[Connection], T]) -> T:
-        """Do it in one transaction."""
-        ...
-
-    async def close(self) -> None: ...
-
-
-class SqliteWriter:
-    """A thread that does whole transactions. Statement by statement, as aiosqlite goes to its
-    thread and back, a transaction of the projector costs three times the CPU."""
-
-    def __init__(self, url: URL) -> None:
-        self._engine = create_engine(
-            url.set(drivername="sqlite"), pool_size=1, max_overflow=0, pool_timeout=POOL_SECONDS
-        )
-        event.listen(self._engine, "connect", _tune)
-        event.listen(self._engine, "begin", _begin)
-        self._thread = ThreadPoolExecutor(1, "projection")
-
-    async def run(self, work: Callable[[Connection], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, work)
-
-    def _run(self, work: Callable[[Connection], T]) -> T:
-        with self._engine.begin() as connection:
-            return work(connection)
-
-    async def close(self) -> None:
-        await asyncio.to_thread(self._thread.shutdown)  # a transaction on its way comes to its end
-        self._engine.dispose()
-
-
-class AsyncWriter:
-    def __init__(self, url: URL) -> None:
-        self._engine = create_async_engine(
-            url, pool_size=1, max_overflow=0, pool_timeout=POOL_SECONDS, pool_pre_ping=True
-        )
-
-    async def run(self, work: Callable[[Connection], T]) -> T:
-        async with self._engine.begin() as connection:
-            return await connection.run_sync(work)
-
-    async def close(self) -> None:
-        await self._engine.dispose()
+    return storage.database_url or URL.create("sqlite", database=str(path))
 
 
 class Database:
@@ -112,59 +64,64 @@ class Database:
     A database serves one api process: each replica has its own.
     """
 
-    def __init__(self, url: str) -> None:
-        parsed = make_url(url)
-        self.dialect = parsed.get_backend_name()
-        if self.dialect not in DRIVERS:
-            raise ValueError(f"The database is {self.dialect}; accepts sqlite or postgresql")
-        named = parsed.drivername != self.dialect
-        self.url = parsed if named else parsed.set(drivername=DRIVERS[self.dialect])
+    def __init__(self, url: str | URL) -> None:
+        """Raises `DatabaseUnusable`."""
         try:
-            self._open_engines()
-        except ModuleNotFoundError as error:
-            raise ValueError(
-                f"{self.dialect} needs the Python package {error.name}: install it"
-            ) from None
+            self.url = engines.parse(url)
+        except ValueError as error:
+            raise DatabaseUnusable(f"TERTULIA_DATABASE_URL cannot be used: {error}.") from None
+        self.dialect = self.url.get_backend_name()
+        self._open_engines()
 
     def _open_engines(self) -> None:
-        sqlite = self.dialect == "sqlite"
-        if self._file is not None:  # it holds tokens; where it cannot be made, SQLite will say so
-            with suppress(OSError):
-                self._file.touch(mode=0o600)
-        self._writer: Writer = SqliteWriter(self.url) if sqlite else AsyncWriter(self.url)
-        self._reader = create_async_engine(
-            self.url,
-            pool_size=READERS,
-            max_overflow=0,
-            pool_timeout=POOL_SECONDS,
-            pool_pre_ping=not sqlite,  # a server may have been started anew
-            pool_reset_on_return=None,
-            isolation_level="AUTOCOMMIT",
-        )
-        if sqlite:
-            event.listen(self._reader.sync_engine, "connect", _tune)
+        try:
+            self._writer = engines.writer(self.url)
+        except ValueError as error:
+            raise self._unusable(error) from None
+        self._reader = engines.reader(self.url)
 
-    @property
-    def _file(self) -> Path | None:
-        name = self.url.database
-        return Path(name) if self.dialect == "sqlite" and name and name != ":memory:" else None
+    def _unusable(self, error: Exception) -> DatabaseUnusable:
+        where = self.url.host or self.url.query.get("host", "")
+        name = f"PostgreSQL database {self.url.database} at {where}"
+        if self.dialect == "sqlite":
+            name = f"SQLite database {self.url.database}"
+        return DatabaseUnusable(f"The {name} cannot be used: {reason(error)}.")
 
     async def open(self) -> Position:
-        """Make what is missing. A database of another layout, or one that cannot be read, is
-        emptied: the log has it all."""
+        """Bring the tables to this version. A database of a version that is not known, or one that
+        cannot be read, is emptied: the log has it all.
+
+        Raises `DatabaseUnusable`, at once or when a server has not been there for `START_SECONDS`.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + START_SECONDS
+        delay = FIRST_RETRY
+        while True:
+            try:
+                return await self._open()
+            except (SQLAlchemyError, OSError) as error:
+                if not _may_pass(error) or loop.time() + delay > deadline:
+                    raise self._unusable(error) from error
+                log.warning("database away, trying again", error=reason(error), seconds=delay)
+            await asyncio.sleep(delay)
+            delay = min(2 * delay, LAST_RETRY)
+
+    async def _open(self) -> Position:
         try:
-            return await self._open()
-        except DatabaseError as error:
-            if self._file is None or not any(text in str(error) for text in _UNREADABLE):
+            await self._writer.run(_examine)
+        except (TypeError, ValueError) as error:  # also of the driver, about what the URL says
+            raise self._unusable(error) from error
+        except SQLAlchemyError as error:
+            if not _unreadable(error):
                 raise
             log.warning("projection unreadable, rebuilding", error=reason(error))
             await self.close()
-            _remove(self._file)
+            _move_away(Path(self.url.database or ""))
             self._open_engines()
-            return await self._open()
-
-    async def _open(self) -> Position:
-        return await self._writer.run(_prepare)
+        try:
+            return await self._writer.run(_prepare)
+        except migrations.ForeignTables as error:
+            raise self._unusable(error) from error
 
     async def reset(self) -> Position:
         return await self._writer.run(_reset)
@@ -196,43 +153,54 @@ class Database:
         return statement.on_conflict_do_update(index_elements=list(keys), set_=new)
 
 
+def _examine(connection: Connection) -> None:
+    """Can it be read, and can it hold any text?"""
+    if connection.dialect.name == "sqlite":
+        if (found := connection.scalar(text("PRAGMA quick_check(1)"))) != "ok":
+            raise Damaged(str(found))
+    elif (encoding := connection.scalar(text("SHOW server_encoding"))) != "UTF8":
+        raise ValueError(f"its encoding is {encoding}; create it with ENCODING 'UTF8'")
+
+
 def _prepare(connection: Connection) -> Position:
-    tables.position.create(connection, checkfirst=True)
-    row = connection.execute(select(tables.position)).first()
-    if row is not None and row.layout == tables.layout():
-        return Position(row.sequence, row.digest)
-    if row is not None:
-        log.info("projection of another version, rebuilding", found=row.layout)
+    if connection.dialect.name == "postgresql":  # of two that start, one waits for the other
+        connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+    if migrations.keep(connection):
+        row = connection.execute(select(tables.position)).first()
+        if row is not None:
+            return Position(row.sequence, row.digest)
     return _reset(connection)
 
 
 def _reset(connection: Connection) -> Position:
-    tables.metadata.drop_all(connection)
-    tables.metadata.create_all(connection)
-    row = {"id": 1, "sequence": 0, "digest": "", "layout": tables.layout()}
-    connection.execute(insert(tables.position), row)
+    migrations.make(connection)
+    connection.execute(insert(tables.position), {"id": 1, "sequence": 0, "digest": ""})
     return Position()
+
+
+def _move_away(file: Path) -> None:
+    for suffix in ("-wal", "-shm"):
+        Path(f"{file}{suffix}").unlink(missing_ok=True)
+    file.replace(f"{file}.unreadable")  # it may be no projection but somebody's document
 
 
 def reason(error: Exception) -> str:
     """In the driver's words, without the statement and its values."""
-    return str(getattr(error, "orig", None) or error)
+    return (str(getattr(error, "orig", None) or error) or type(error).__name__).partition("\n")[0]
 
 
-def _remove(file: Path) -> None:
-    for suffix in ("", "-wal", "-shm"):
-        Path(f"{file}{suffix}").unlink(missing_ok=True)
+def _unreadable(error: Exception) -> bool:
+    return isinstance(error, Damaged) or _sqlite_code(error) in _UNREADABLE
 
 
-def _tune(connection: Any, _record: object) -> None:
-    """WAL: readers do not wait for the writer. NORMAL may lose the last transactions with the
-    power, whole ones with their position, and the log has them."""
-    connection.isolation_level = None  # transactions are ours, around DDL as well
-    cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", f"busy_timeout={BUSY_MS}"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+def _may_pass(error: Exception) -> bool:
+    """Whether it is worth trying again."""
+    if isinstance(error, OSError | PoolTimeout) or _sqlite_code(error) in _BUSY:
+        return True
+    state = getattr(getattr(error, "orig", None), "sqlstate", None)
+    return (state or "").startswith(_PASSING) or getattr(error, "connection_invalidated", False)
 
 
-def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+def _sqlite_code(error: Exception) -> int:
+    code: int = getattr(getattr(error, "orig", None), "sqlite_errorcode", 0)
+    return code & 0xFF  # the rest are details

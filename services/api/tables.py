@@ -3,18 +3,14 @@
 Documents are the JSON of state structs (`services/conference/state.py`), not of answers: settings
 such as the public address are applied when an answer is made. `ordinal` is the log sequence of the
 commit that made the row, hence the order of creation, the same after every rebuild.
+
+Whatever changes here, in those structs or in what is written of the same log needs a revision in
+`migrations/versions`, which changes the rows that are there or removes them.
 """
 
 from __future__ import annotations
 
-from hashlib import sha256
-
-import msgspec
 from sqlalchemy import BigInteger, Boolean, Column, Integer, MetaData, String, Table, Text
-
-from services.conference.state import Connection, Recording, Session
-
-VERSION = 1  # raise it when rows come out differently of the same log
 
 metadata = MetaData()
 
@@ -24,7 +20,6 @@ position = Table(
     Column("id", Integer, primary_key=True, autoincrement=False),  # always 1
     Column("sequence", BigInteger, nullable=False),
     Column("digest", String, nullable=False),  # of the commit at that sequence
-    Column("layout", String, nullable=False),
 )
 
 sessions = Table(
@@ -55,10 +50,3 @@ recordings = Table(
     Column("status", String, nullable=False),
     Column("document", Text, nullable=False),
 )
-
-
-def layout() -> str:
-    """Changes whenever rows of another version of this program could not be read as ours."""
-    schema = msgspec.json.schema_components([Session, Connection, Recording])
-    shape = [(table.name, [column.name for column in table.c]) for table in metadata.sorted_tables]
-    return f"{VERSION}.{sha256(repr((schema, shape)).encode()).hexdigest()[:16]}"

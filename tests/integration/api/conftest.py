@@ -1,9 +1,10 @@
-"""The api as a process runs it: a real nats-server, real SQLite, real HTTP."""
+"""The api as a process runs it: a real nats-server, a real database, real HTTP."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -30,6 +31,8 @@ from services.eventlog.commit import Actor, ActorKind
 from services.eventlog.jetstream import JetStreamLog
 from services.settings import Settings
 from services.settings.load import load
+from tests.integration.api.stores import PostgreSqlStore, SqliteStore, Store
+from tests.postgresql import Missing, PostgreSql
 
 SECRET = "A_SECRET_OF_THE_TESTS"
 AUTH = aiohttp.encode_basic_auth("OPENVIDUAPP", SECRET)
@@ -222,6 +225,32 @@ def settings(tmp_path: Path) -> Settings:
     )
     (tmp_path / "data").mkdir()
     return replace(loaded, access=replace(loaded.access, listen_port=0))
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSql]:
+    """A running server. A test that stops it starts it again."""
+    try:
+        server = PostgreSql()
+    except Missing as missing:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(missing))
+        pytest.skip(f"NOT TESTED on PostgreSQL: {missing}")
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    """An empty database for the projection. A module that has its `settings` use it (`used_by`)
+    runs once with each kind."""
+    if request.param == "sqlite":
+        return SqliteStore(tmp_path / "data" / "projection.db", is_default=True)
+    server = request.getfixturevalue("postgresql")
+    return PostgreSqlStore(server, await server.new_database())
 
 
 @pytest.fixture

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,108 +14,47 @@ from services.api.database import Database
 from services.api.projections import ProjectionShared, Projector, rebuild
 from services.conference.commands import ModifyConnection
 from services.eventlog.follower import replay
+from tests.integration.api.histories import answers, make_history
+from tests.integration.api.stores import Store
 
 
 @pytest.fixture
-def file(settings: Any) -> Path:
-    return Path(settings.storage.data_dir) / "projection.db"
-
-
-def sql(file: Path, *statements: str) -> list[Any]:
-    with closing(sqlite3.connect(file, timeout=20)) as database:
-        found = [database.execute(statement).fetchall() for statement in statements]
-        database.commit()
-    return found
-
-
-def dump(file: Path) -> list[str]:
-    """Everything in it, in an order that does not depend on where it lies."""
-    with closing(sqlite3.connect(file)) as database:
-        return sorted(database.iterdump())
-
-
-async def make_history(api: Any, room: Any) -> None:
-    """Sessions, connections and recordings in every state, some of them gone again."""
-    await api.new_session(customSessionId="gone")
-    await api.delete("/sessions/gone")
-    await api.new_session(customSessionId="zoo", recordingMode="ALWAYS", mediaMode="RELAYED")
-    await api.new_session(
-        customSessionId="salon", defaultRecordingProperties={"outputMode": "INDIVIDUAL"}
-    )
-    ana, bob, eve = [await room.person(api, "salon", data=f"n. {n}") for n in range(3)]
-    await api.new_connection("salon", role="MODERATOR", kurentoOptions={"allowedFilters": ["x"]})
-    pending = await api.new_connection("salon")
-    await api.delete(f"/sessions/salon/connection/{pending['id']}")
-    stream = await room.publish("salon", ana)
-    await room.subscribe("salon", bob, stream)
-    await api.call("PATCH", f"/sessions/salon/connection/{bob}", {"role": "SUBSCRIBER"})
-    await api.delete(f"/sessions/salon/connection/{eve}")
-    await room.finish("salon", await room.record("salon"))
-    deleted = await room.record("salon", name="lesson")
-    await room.finish("salon", deleted)
-    await api.until(f"/recordings/{deleted}", lambda found: found["status"] == "ready")
-    await api.delete(f"/recordings/{deleted}")
-    await api.new_session(customSessionId="gone")
-    await room.record("salon", name="lesson")
-    await api.until("/recordings/salon~1", lambda found: found["status"] == "started")
-
-
-async def answers(api: Any) -> dict[str, bytes]:
-    paths = [
-        "/sessions",
-        "/sessions?pendingConnections=true",
-        "/sessions/zoo",
-        "/sessions/salon",
-        "/sessions/salon?pendingConnections=true",
-        "/sessions/gone",
-        "/sessions/salon/connection",
-        "/recordings",
-        "/recordings/salon",
-        "/recordings/salon~1",
-    ]
-    listed = (await api.get("/sessions/salon/connection")).json["content"]
-    paths += [f"/sessions/salon/connection/{connection['id']}" for connection in listed]
-    found = {}
-    for path in paths:
-        answer = await api.get(path)
-        assert answer.status == 200, path
-        found[path] = answer.body
-    return found
+def settings(settings: Any, store: Store) -> Any:
+    return store.used_by(settings)
 
 
 async def test_answers_are_the_same_to_the_byte_after_the_database_was_deleted(
-    start: Any, room: Any, file: Path, event_log: Any, tmp_path: Path
+    start: Any, room: Any, store: Store, event_log: Any
 ) -> None:
     async with start() as api:
         await make_history(api, room)
         before = await answers(api)
-    rows = dump(file)
-    assert len(rows) > 15
-    for path in file.parent.glob("projection.db*"):
-        path.unlink()
+    rows = await store.rows()
+    assert all(rows.values())
+    await store.vanish()
     async with start() as api:
         assert await answers(api) == before
-    assert dump(file) == rows
-    elsewhere = tmp_path / "elsewhere.db"
-    end = await rebuild(event_log, f"sqlite:///{elsewhere}")
+    assert await store.rows() == rows
+    elsewhere = await store.another()
+    end = await rebuild(event_log, elsewhere.url)
     assert end == await event_log.last_sequence()
-    assert dump(elsewhere) == rows
+    assert await elsewhere.rows() == rows
 
 
 async def test_a_restart_goes_on_from_the_position_it_has(
-    start: Any, room: Any, file: Path
+    start: Any, room: Any, store: Store
 ) -> None:
     async with start() as api:
         await make_history(api, room)
         before = await answers(api)
-    sql(file, "update sessions set document = replace(document, 'RELAYED', 'ROUTED')")
-    ((position,),) = sql(file, "select sequence from position")[0]
+    await store.sql("update sessions set document = replace(document, 'RELAYED', 'ROUTED')")
+    position = await store.position()
     async with start() as api:
         after = await answers(api)
         assert after["/sessions/zoo"] != before["/sessions/zoo"], "nothing was rebuilt"
         assert after["/sessions/salon"] == before["/sessions/salon"]
         await api.new_session(customSessionId="more")
-    assert sql(file, "select sequence from position") == [[(position + 1,)]]
+    assert await store.position() == position + 1
 
 
 async def test_what_happened_while_the_api_was_away_is_shown(start: Any, room: Any) -> None:
@@ -147,7 +83,13 @@ async def test_a_new_public_address_shows_without_a_rebuild(start: Any, settings
 @pytest.mark.parametrize(
     "damage",
     [
-        "update position set layout = '0.an older version'",
+        "update alembic_version set version_num = 'of a newer version'",
+        "insert into alembic_version values ('of a branch')",
+        "delete from alembic_version",
+        "drop table alembic_version",
+        "alter table sessions add column title varchar",
+        "alter table connections drop column status",
+        "drop table recordings",
         "update position set sequence = 1000000",
         "update position set digest = 'of another log'",
         "delete from position",
@@ -155,41 +97,26 @@ async def test_a_new_public_address_shows_without_a_rebuild(start: Any, settings
     ],
 )
 async def test_a_database_that_does_not_fit_is_rebuilt(
-    start: Any, room: Any, file: Path, damage: str
+    start: Any, room: Any, store: Store, damage: str
 ) -> None:
     async with start() as api:
         await make_history(api, room)
         before = await answers(api)
-    rows = dump(file)
-    sql(file, "update sessions set document = 'nonsense'", "delete from connections", damage)
+    rows = await store.rows()
+    await store.sql("update sessions set document = 'nonsense'", "delete from connections", damage)
     async with start() as api:
         assert await answers(api) == before
-    assert dump(file) == rows
-
-
-async def test_a_file_that_is_no_database_is_replaced(start: Any, room: Any, file: Path) -> None:
-    async with start() as api:
-        await make_history(api, room)
-        before = await answers(api)
-    for path in file.parent.glob("projection.db?*"):
-        path.unlink()
-    file.write_bytes(b"no database at all" * 1000)
-    async with start() as api:
-        assert await answers(api) == before
+    assert await store.rows() == rows
 
 
 async def test_rows_and_position_change_together_or_not_at_all(
-    api: Any, room: Any, file: Path
+    api: Any, room: Any, store: Store
 ) -> None:
     """A batch that fails half-way is tried until the database takes it; nothing is skipped."""
     await api.new_session(customSessionId="salon")
     await room.person(api, "salon")
-    sql(
-        file,
-        "create trigger broken before insert on recordings "
-        "begin select raise(abort, 'disk trouble'); end",
-    )
-    ((before,),) = sql(file, "select sequence from position")[0]
+    await store.refuse("recordings")
+    before = await store.position()
     await room.record("salon")
     late = asyncio.create_task(api.post("/sessions", {"customSessionId": "late"}))
 
@@ -198,12 +125,10 @@ async def test_rows_and_position_change_together_or_not_at_all(
 
     await api.eventually(tried)
     assert not late.done(), "its commit comes after the one that cannot be written"
-    assert sql(file, "select sequence from position", "select id from sessions") == [
-        [(before,)],
-        [("salon",)],
-    ]
+    assert await store.position() == before
+    assert await store.sql("select id from sessions") == [[("salon",)]]
     assert (await api.get("/sessions/salon")).json["recording"] is False
-    sql(file, "drop trigger broken")
+    await store.accept("recordings")
     assert (await late).status == 200
     assert (await api.get("/recordings/salon")).json["status"] == "started"
     assert (await api.get("/sessions/salon")).json["recording"] is True
@@ -211,38 +136,34 @@ async def test_rows_and_position_change_together_or_not_at_all(
 
 
 async def test_a_command_whose_effect_cannot_be_shown_is_503(
-    api: Any, file: Path, monkeypatch: pytest.MonkeyPatch
+    api: Any, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("services.api.commands.VISIBLE_SECONDS", 0.2)
-    sql(
-        file,
-        "create trigger broken before insert on sessions "
-        "begin select raise(abort, 'disk trouble'); end",
-    )
+    await store.refuse("sessions")
     answer = await api.post("/sessions", {"customSessionId": "salon"})
     assert answer.status == 503
     assert "lags behind" in answer.json["message"]
-    sql(file, "drop trigger broken")
+    await store.accept("sessions")
     await api.until("/sessions/salon", lambda found: found["id"] == "salon")
 
 
-async def test_a_database_that_cannot_be_read_is_503_until_it_can(api: Any, file: Path) -> None:
-    sql(file, "alter table recordings rename to hidden")
+async def test_a_database_that_cannot_be_read_is_503_until_it_can(api: Any, store: Store) -> None:
+    await store.sql("alter table recordings rename to hidden")
     for path in ("/recordings", "/recordings/salon"):
         answer = await api.get(path)
         assert answer.status == 503
         assert "recordings" not in answer.json["message"], "nothing of our statements"
-    sql(file, "alter table hidden rename to recordings")
+    await store.sql("alter table hidden rename to recordings")
     assert (await api.get("/recordings")).status == 200
 
 
 async def test_two_processes_cannot_write_one_database(
-    api: Any, event_log: Any, tmp_path: Path
+    api: Any, event_log: Any, store: Store
 ) -> None:
     for name in ("one", "two", "three"):
         await api.new_session(customSessionId=name)
     batches = [[step] async for steps in replay(event_log) for step in steps]
-    database = Database(f"sqlite:///{tmp_path / 'shared.db'}")
+    database = Database((await store.another()).url)
     try:
         ours, theirs = Projector(database), Projector(database)
         for projector in (ours, theirs):
@@ -258,19 +179,14 @@ async def test_two_processes_cannot_write_one_database(
 
 
 async def test_a_projection_of_the_past_can_be_built(
-    api: Any, event_log: Any, tmp_path: Path
+    api: Any, event_log: Any, store: Store
 ) -> None:
     await api.new_session(customSessionId="first")
     then = await event_log.last_sequence()
     await api.new_session(customSessionId="second")
     await api.delete("/sessions/first")
-    past = tmp_path / "past.db"
-    assert await rebuild(event_log, f"sqlite:///{past}", up_to=then) == then
-    assert sql(past, "select id from sessions") == [[("first",)]]
-    assert await rebuild(event_log, f"sqlite:///{past}") == then + 2
-    assert sql(past, "select id from sessions") == [[("second",)]]
-
-
-async def test_another_kind_of_database_is_refused() -> None:
-    with pytest.raises(ValueError, match="sqlite or postgresql"):
-        Database("mysql://localhost/x")
+    past = await store.another()
+    assert await rebuild(event_log, past.url, up_to=then) == then
+    assert await past.sql("select id from sessions") == [[("first",)]]
+    assert await rebuild(event_log, past.url) == then + 2
+    assert await past.sql("select id from sessions") == [[("second",)]]
