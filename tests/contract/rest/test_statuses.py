@@ -7,12 +7,10 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from nats.aio.client import Client
 
-from services.eventlog.jetstream import JetStreamLog
-from tests.integration.api.conftest import SECRET, Answer, Room
+from tests.integration.api.conftest import SECRET, Answer
 
-from . import objects, situations_of_recordings  # noqa: F401  (they register themselves)
+from . import objects, situations_of_connections, situations_of_recordings  # noqa: F401  (register)
 from .operations import CONNECTION, OPERATIONS, RECORDING_PATH, SESSION
 from .situations import SITUATIONS, Situation
 from .world import World
@@ -37,17 +35,12 @@ EMPTY_OF_RECORDINGS = {404, 406, 409, 501}  # without a body, unlike all other r
 
 @pytest.mark.parametrize("situation", SITUATIONS, ids=str)
 async def test_a_situation_has_its_status(
-    situation: Situation,
-    start: Any,
-    settings: Any,
-    room: Room,
-    nats_client: Client,
-    event_log: JetStreamLog,
+    situation: Situation, open_world: Any, settings: Any
 ) -> None:
     if situation.recording_off:
         settings = replace(settings, recording=replace(settings.recording, enabled=False))
-    async with start(settings) as api:
-        answer = await situation.call(World(api, room, nats_client, event_log))
+    async with open_world(settings) as world:
+        answer = await situation.call(world)
     assert answer.status == situation.status, answer.body
     assert body_misfit(situation.operation, answer) is None
 
