@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from litestar import Litestar, Router
+from litestar import Litestar
 from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.types import ControllerRouterHandler
@@ -13,13 +13,14 @@ from .rest import connections, document, errors, files, others, recordings, sess
 from .rest.api import Api
 from .rest.auth import Door, authenticated
 from .rest.parsing import MAX_BODY
+from .rest.routing import Routes
 
 EXPOSED = ["Accept-Ranges", "Content-Range", "ETag", "Retry-After", "X-Request-Id"]
 
 
 def create_app(api: Api, door: Door, more: Sequence[ControllerRouterHandler] = ()) -> Litestar:
     """`more`: routes that are not REST, such as the signaling socket and the pages."""
-    rest = Router(
+    rest = Routes(
         path="/openvidu/api",
         guards=[authenticated],
         route_handlers=[

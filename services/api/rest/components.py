@@ -11,6 +11,7 @@ from .bodies import Body
 from .examples import ANSWERS
 from .glossary import DEFAULTS, MEANINGS
 from .openapi import COMPONENT
+from .rules import ruled
 from .schemas import Answer
 
 Object = dict[str, Any]
@@ -41,7 +42,7 @@ def _of_form(form: type[msgspec.Struct], schema: Object, enums: Object) -> Objec
         del described["required"]
     if name in ANSWERS:
         described["examples"] = [ANSWERS[name]]
-    return described
+    return ruled(name, described)
 
 
 def _of_field(form: type[msgspec.Struct], field: str, schema: Object) -> Object:
@@ -66,7 +67,9 @@ def _simple(schema: Object, enums: Object) -> Object:
         return {**schema, "pattern": schema["pattern"].removesuffix(r"(?!\n)")}
     if "anyOf" not in schema:
         return schema
-    options = [_simple(option, enums) for option in schema["anyOf"]]
+    options: list[Object] = []
+    for option in (_simple(option, enums) for option in schema["anyOf"]):
+        options += option.get("anyOf", [option])
     rest = {key: value for key, value in schema.items() if key != "anyOf"}
     match options:
         case [{"type": str(kind)} as only, {"type": "null"}]:

@@ -82,13 +82,15 @@ def _finish(operation: Object) -> None:
     if operation.get("security") != [{}]:
         answers["401"] = _error("The Authorization header is missing or wrong")
         answers["401"]["headers"] = {"WWW-Authenticate": {"required": True, "schema": _STRING}}
+        answers["429"] = _error("Too many wrong secrets came from this address")
+        answers["429"]["headers"] = {"Retry-After": {"required": True, "schema": _SECONDS}}
     if "requestBody" in operation:
         answers.setdefault("400", _error("The body is no JSON object, or a field does not fit"))
         answers["408"] = _error("The body did not come within 30 seconds")
         answers["413"] = _error("The body is longer than a megabyte")
     elif any(parameter["in"] == "query" for parameter in operation.get("parameters", ())):
         answers.setdefault("400", _error("A query parameter does not fit"))
-    answers["503"] = _error("The log or the database cannot be reached; nothing was changed")
+    answers.setdefault("503", _error("The log or the database cannot be reached"))
     operation["responses"] = dict(sorted(answers.items()))
     for parameter in operation.get("parameters", ()):
         if parameter["in"] == "path":
@@ -101,6 +103,7 @@ def _error(meaning: str) -> Object:
 
 
 _STRING = {"type": "string"}
+_SECONDS = {"type": "integer", "minimum": 1}
 
 
 def _id(description: str, pattern: str, example: str) -> Object:

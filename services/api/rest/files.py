@@ -20,6 +20,7 @@ from litestar.types import Method
 from .api import Api, HttpRequest
 from .auth import authenticated
 from .errors import ApiError
+from .openapi import Empty, operation
 from .replies import Reply
 
 CHUNK = 256 * 1024  # bytes read at a time
@@ -31,6 +32,8 @@ TYPES = {
     ".jpg": "image/jpeg",
     ".json": "application/json",
 }
+
+OTHER = "application/octet-stream"
 
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})", re.ASCII)
 
@@ -75,8 +78,19 @@ def handlers(api: Api) -> list[HTTPRouteHandler]:
         http_method=[HttpMethod.GET, HttpMethod.HEAD],
         operation_id=_operation_id,
         summary="Download a file of a recording",
+        description="The file of a finished recording, as its `url` names it. With the header "
+        "`Range` a part of it.",
         tags=["Recordings"],
         status_code=200,
+        operation_class=operation(
+            "The file",
+            (*TYPES.values(), OTHER),
+            fails={
+                206: Empty("A part of the file"),
+                404: "There is no such recording, or no such file",
+                416: Empty("The part lies beyond the file"),
+            },
+        ),
         guards=[] if public else [authenticated],
         security=[{}] if public else None,
     )
@@ -130,7 +144,7 @@ def _answer(request: HttpRequest, file: FileIO, name: str) -> Reply:
         headers["Content-Range"] = f"bytes */{found.st_size}"
         return Response(b"", status_code=416, headers=headers, media_type=MediaType.TEXT)
     headers["Content-Length"] = str(span.end - span.start)
-    media_type = TYPES.get(Path(name).suffix.lower(), "application/octet-stream")
+    media_type = TYPES.get(Path(name).suffix.lower(), OTHER)
     if request.method == HttpMethod.HEAD:
         file.close()
         return Response(b"", status_code=status, headers=headers, media_type=media_type)

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
-from litestar.openapi import ResponseSpec
 from litestar.openapi.spec import (
     Example,
     Link,
@@ -46,8 +45,8 @@ class Typed(NamedTuple):
 
 
 def operation(
-    ok: str = "Done",
-    gives: type[Answer] | None = None,
+    ok: str,
+    gives: type[Answer] | tuple[str, ...] | None = None,
     *,
     takes: type[Body] | None = None,
     examples: Mapping[str, Any] | None = None,
@@ -57,21 +56,19 @@ def operation(
 ) -> type[Operation]:
     """The docs of a handler, for its `operation_class`.
 
-    `ok`, `gives`: what success means, and its JSON; an empty body without. `takes`: the JSON body,
-    with `examples` by their titles. `fails`: all other statuses with their meanings, which have
-    the body `Error` (from 400 on) unless they are `Empty`, `Plain` or `Typed`. `query`: see
-    `boolean` and `choice`. `links`: operations that go on with what this one gave, each with its
-    parameters as runtime expressions, and `body` for parts of its body: `{"getSession":
-    {"session_id": "$response.body#/id"}}`.
+    `ok`, `gives`: what success means, and its JSON, or the media types that its bytes can have; an
+    empty body without. `takes`: the JSON body, with `examples` by their titles. `fails`: all other
+    statuses with their meanings, which have the body `Error` (from 400 on) unless they are
+    `Empty`, `Plain` or `Typed`. `query`: see `boolean` and `choice`. `links`: operations that go on
+    with what this one gave, each with its parameters as runtime expressions, and `body` for parts
+    of its body: `{"getSession": {"session_id": "$response.body#/id"}}`.
     """
 
     @dataclass
     class Documented(Operation):
         def __post_init__(self) -> None:
-            given = self.responses or {}
-            success = next(iter(given))  # Litestar begins with it
+            success = next(iter(self.responses or ()))  # Litestar begins with it
             self.responses = {
-                **given,  # of the argument `responses`
                 success: _answer(ok, gives, links or {}),
                 **{str(status): _failure(status, why) for status, why in (fails or {}).items()},
             }
@@ -80,19 +77,6 @@ def operation(
                 self.request_body = _body(takes, examples)
 
     return Documented
-
-
-def takes(form: type[Body]) -> type[Operation]:
-    """An operation with a JSON body of that form."""
-    return operation(takes=form)
-
-
-def fails(reasons: dict[int, str]) -> dict[int, ResponseSpec]:
-    """The statuses of an operation beside success."""
-    return {
-        status: ResponseSpec(Error, description=reason, generate_examples=False)
-        for status, reason in reasons.items()
-    }
 
 
 def boolean(name: str, description: str, *, default: bool) -> Parameter:
@@ -116,13 +100,19 @@ def _body(form: type[Struct], examples: Mapping[str, Any] | None) -> RequestBody
 
 
 def _answer(
-    meaning: str, gives: type[Answer] | None, links: Mapping[str, Mapping[str, Any]]
+    meaning: str,
+    gives: type[Answer] | tuple[str, ...] | None,
+    links: Mapping[str, Mapping[str, Any]],
 ) -> OpenAPIResponse:
+    if isinstance(gives, tuple):
+        content = {kind: OpenAPIMediaType(_schema({})) for kind in gives}
+    elif gives is not None:
+        content = {"application/json": OpenAPIMediaType(_reference(gives))}
+    else:
+        content = {}
     return OpenAPIResponse(
         description=meaning,
-        content=None
-        if gives is None
-        else {"application/json": OpenAPIMediaType(_reference(gives))},
+        content=content or None,
         links={name: _link(name, given) for name, given in links.items()} or None,
     )
 
