@@ -58,8 +58,10 @@ async def test_a_body_over_the_limit_is_413(salon: Any) -> None:
             yield large[start : start + 65536]
 
     for path in PATHS:
-        assert (await salon.call("POST", path, data=BytesIO(large))).status == 413
-        assert (await salon.call("POST", path, data=chunks())).status == 413
+        for data in (BytesIO(large), chunks()):
+            answer = await salon.call("POST", path, data=data, headers=JSON)
+            assert answer.status == answer.json["status"] == 413
+            assert set(answer.json) == {"timestamp", "status", "error", "message", "path"}
     assert (await salon.get("/sessions")).status == 200
 
 
