@@ -110,8 +110,9 @@ class Surrounded:
                 )
 
     async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started = perf_counter()
+        path = scope["path"]
         traffic = self._traffic
+        started = perf_counter()
         if traffic is not None:
             traffic.sockets += 1
             traffic.sockets_opened += 1
@@ -123,7 +124,7 @@ class Surrounded:
             if self._access_log:
                 log.info(
                     "websocket",
-                    path=scope["path"][:VALUE_WIDTH],
+                    path=path[:VALUE_WIDTH],
                     duration_ms=round((perf_counter() - started) * 1000, 3),
                     client=scope["client"] and scope["client"][0],
                     operation=operation_of(scope),

@@ -52,6 +52,7 @@ async def serve(app: Any, *, host: str, port: int, tls: Files | None = None) -> 
         lifespan="off",
         log_config=None,
         access_log=False,
+        proxy_headers=False,  # it would trust whatever comes from this machine
         reset_contextvars=True,  # what log lines of a request have is not of the one before
         server_header=False,
         timeout_graceful_shutdown=DRAIN_SECONDS,

@@ -97,7 +97,7 @@ class Server:
         **more: Any,
     ) -> Answer:
         """`path` is under `/openvidu/api` unless it has a root of its own; `auth` is the header."""
-        if not path.startswith(("/openvidu", "/livez", "/docs")):
+        if not path.startswith(("/openvidu", "/livez", "/docs", "/metrics")):
             path = API + path
         if body is not None:
             more["json"] = body
