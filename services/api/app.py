@@ -9,7 +9,16 @@ from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.types import ControllerRouterHandler
 
-from .rest import connections, document, errors, files, others, recordings, sessions
+from .rest import (
+    connections,
+    document,
+    errors,
+    files,
+    media_nodes,
+    others,
+    recordings,
+    sessions,
+)
 from .rest.api import Api
 from .rest.auth import Door, authenticated
 from .rest.parsing import MAX_BODY
@@ -27,6 +36,7 @@ def create_app(api: Api, door: Door, more: Sequence[ControllerRouterHandler] = (
             *sessions.routes(api),
             *connections.routes(api),
             *recordings.routes(api),
+            *media_nodes.routes(api),
             *others.routes(api),
         ],
     )

@@ -18,6 +18,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from services.conference.calls import Call, Heartbeat, Reply, call_subject, heartbeat_subject
+from services.eventlog.bus import utc_ms
 from services.eventlog.connection import request
 
 ALIVE_SECONDS = 3.0
@@ -35,19 +36,24 @@ class NodeUnavailable(Exception):
     may or may not have happened."""
 
 
-class _Seen(Struct):
+class Seen(Struct):
     heartbeat: Heartbeat
     at: float  # loop time
+    time: int  # UTC ms
+    beats: int = 1  # of any instance, since we listen
     chosen: int = 0  # times since that heartbeat
 
 
 class Nodes:
-    """`on_instance` is called with the heartbeat of a node that is new here or whose process
+    """`usable`: may new sessions be placed on the node with this id?
+
+    `on_instance` is called with the heartbeat of a node that is new here or whose process
     started anew. It must not block."""
 
-    def __init__(self, nats_client: Client) -> None:
+    def __init__(self, nats_client: Client, usable: Callable[[str], bool]) -> None:
         self._nats = nats_client
-        self._seen: dict[str, _Seen] = {}
+        self._usable = usable
+        self._seen: dict[str, Seen] = {}
         self._subscription: Subscription | None = None
         self.on_instance: Callable[[Heartbeat], None] | None = None
 
@@ -70,16 +76,34 @@ class Nodes:
         """The node, if it is alive."""
         return next((node for node in self.alive() if node.node_id == node_id), None)
 
-    def choose(self) -> Heartbeat | None:
-        """The node for a new session, the least loaded one; `None` without any.
+    def seen(self, node_id: str) -> Seen | None:
+        """The node, if it was ever heard since we listen."""
+        return self._seen.get(node_id)
+
+    def beats(self, node_id: str) -> int:
+        """How often the node was heard since we listen."""
+        seen = self._seen.get(node_id)
+        return 0 if seen is None else seen.beats
+
+    def usable(self) -> list[Heartbeat]:
+        """The nodes that are alive and may take new sessions, by id."""
+        return [node for node in self.alive() if self._usable(node.node_id)]
+
+    def choose(self, wanted: str | None = None) -> Heartbeat | None:
+        """The node for a new session, the least loaded one or the `wanted` one; `None` if none
+        is usable.
 
         Load counts in steps of 5 % of a core, then streams. What was placed since a node's last
         heartbeat counts as well, so that a crowd is spread.
         """
-        alive = [self._seen[node.node_id] for node in self.alive()]
-        if not alive:
+        usable = [
+            self._seen[node.node_id]
+            for node in self.usable()
+            if wanted is None or node.node_id == wanted
+        ]
+        if not usable:
             return None
-        best = min(alive, key=_burden)
+        best = min(usable, key=_burden)
         best.chosen += 1
         return best.heartbeat
 
@@ -106,7 +130,12 @@ class Nodes:
         known = self._seen.get(heartbeat.node_id)
         if known is None and not self._make_room():
             return
-        self._seen[heartbeat.node_id] = _Seen(heartbeat, asyncio.get_running_loop().time())
+        self._seen[heartbeat.node_id] = Seen(
+            heartbeat,
+            asyncio.get_running_loop().time(),
+            utc_ms(),
+            beats=1 if known is None else known.beats + 1,
+        )
         if self.on_instance and (known is None or known.heartbeat.instance != heartbeat.instance):
             try:
                 self.on_instance(heartbeat)
@@ -124,6 +153,6 @@ class Nodes:
         return True
 
 
-def _burden(seen: _Seen) -> tuple[int, int, str]:
+def _burden(seen: Seen) -> tuple[int, int, str]:
     node = seen.heartbeat
     return round(node.load / 5), node.publishers + node.subscribers + seen.chosen, node.node_id

@@ -15,6 +15,7 @@ from services.eventlog.log import EventLog
 from services.settings import Settings
 
 from . import metrics
+from .announcements import cluster_id
 from .app import create_app
 from .commands import Commands
 from .database import Database, default_url
@@ -25,8 +26,10 @@ from .projections import Projector
 from .proxies import Proxies
 from .reactors import Reactors
 from .reactors.garbage import GarbageCollector
+from .reactors.membership import Membership
 from .reactors.nodes import NodeWatch
 from .reactors.recordings import RecordingTimers
+from .registry import Registry
 from .rest.api import Api
 from .rest.auth import Door
 from .rest.limits import Logins
@@ -58,7 +61,8 @@ async def service(
     first; sessions stay as they are, the log has them. `pages`: routes beside REST and signaling.
     """
     database = Database(default_url(settings.storage))
-    nodes = Nodes(client)
+    registry = Registry()
+    nodes = Nodes(client, registry.runs)
     bus = CommandBus(event_log)
     views = Views(database, settings.access)
     gateway = Gateway(settings, bus, nodes, client)
@@ -67,11 +71,14 @@ async def service(
         (
             GarbageCollector(settings.sessions, utc_ms()),
             RecordingTimers(settings.recording),
-            NodeWatch(nodes, lambda: client.is_connected),
+            NodeWatch(nodes, registry, lambda: client.is_connected),
+            Membership(nodes, registry, cluster_id(settings)),
         ),
     )
-    feed = Feed(event_log, Projector(database), views, bus, (gateway, reactors))
-    api = Api(settings, bus, feed, Commands(bus, feed), views, nodes, RECORDING_START_SECONDS)
+    feed = Feed(event_log, Projector(database), views, bus, (registry, gateway, reactors))
+    nodes.on_instance = lambda _: reactors.wake()
+    commands = Commands(bus, feed)
+    api = Api(settings, bus, feed, commands, views, nodes, registry, RECORDING_START_SECONDS)
     access = settings.access
     logins = Logins(access.login_failures, access.login_window)
     more = [websocket_handler(gateway), *pages(api)]

@@ -14,6 +14,7 @@ from .model import MediaOptions
 
 ALPHANUMERIC = digits + ascii_letters
 SESSION_ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
+NODE_ID = SESSION_ID
 AGGREGATE_ID = re.compile(f"(node:)?{SESSION_ID.pattern}")
 """What has commits of its own: a session, by its id, or a media node, as `node:<nodeId>`."""
 

@@ -6,10 +6,11 @@ compare whole answers as text.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
+from .calls import Heartbeat
 from .model import (
     ConnectionType,
     KurentoOptions,
@@ -18,7 +19,7 @@ from .model import (
     RecordingProperties,
     RecordingStatus,
 )
-from .state import Connection, Recording, Session, Stream
+from .state import Connection, Node, Recording, Session, Stream
 
 Object = dict[str, Any]
 
@@ -212,4 +213,40 @@ def recording_object(recording: Recording, public_url: str) -> Object:
         "hasAudio": properties.has_audio,
         "hasVideo": properties.has_video,
         "status": recording.status.value,
+    }
+
+
+class Link(NamedTuple):
+    """How a server is connected to a media node. Times are UTC ms: since when, or until when;
+    `None`: it never was. `load` in per cent of one core."""
+
+    connected: bool = False
+    since: int | None = None
+    lost: int | None = None
+    load: float = 0.0
+
+
+def media_node_object(node: Node, link: Link) -> Object:
+    view: Object = {
+        "id": node.id,
+        "object": "mediaNode",
+        "environmentId": node.environment_id,
+        "ip": node.ip,
+        "uri": node.uri,
+        "launchingTime": node.launched_at,
+        "connected": link.connected,
+        "connectionTime": link.since,
+    }
+    if not link.connected and link.lost is not None:
+        view["disconnectionTime"] = link.lost
+    return view | {"load": round(min(max(link.load, 0.0), 100.0), 2), "status": node.status.value}
+
+
+def kurento_info(heartbeat: Heartbeat) -> Object:
+    """What the original's media server says of itself, of ours; memory in KiB, as there."""
+    return {
+        "memory": heartbeat.memory // 1024,
+        "version": heartbeat.version,
+        "capabilities": list(heartbeat.capabilities),
+        "modules": [{"name": "media", "version": heartbeat.version}],
     }

@@ -10,7 +10,7 @@ from services.conference.state import State
 
 
 class Action(NamedTuple):
-    """A command, if it still applies to the session's latest state.
+    """A command, if it still applies to the latest state of the session or media node.
 
     `timer` names the cause in the log. With a `command_id`, several api processes do it once.
     """
@@ -26,8 +26,8 @@ class Reactor(Protocol):
     """Neither method may block or wait."""
 
     def see(self, session_id: str, before: State | None, after: State) -> bool:
-        """A session as it is now; `before` is `None` when it is adopted at the start. True if
-        something is due at once."""
+        """A session or media node as it is now; `before` is `None` when it is adopted at the
+        start. True if something is due at once."""
         ...
 
     def due(self, now: int) -> Iterable[Action]:

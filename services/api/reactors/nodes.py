@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from services.api.nodes import Nodes
-from services.conference.commands import CloseSession, ResetMedia
-from services.conference.model import Reason
-from services.conference.state import MediaNode, State
+from services.api.registry import Registry
+from services.conference.commands import (
+    CloseSession,
+    ReportNodeConnected,
+    ReportNodeIdle,
+    ReportNodeLost,
+    ResetMedia,
+)
+from services.conference.ids import aggregate_of_node
+from services.conference.model import NodeStatus, Reason
+from services.conference.state import MediaNode, Node, State
 
 from .action import Action
 
 RETURN_MS = 7_000
-"""A node that was not heard for 3 s (`Nodes.alive`) may come back so long, then its sessions are
-closed. The sheet closes at once; here the process is started again by the launcher first, and its
+"""A node that was not heard for 3 s (`Nodes.alive`) may come back so long, then it is lost. The
+sheet gives it up at once; here the process is started again by the launcher first, and its
 sessions go on."""
 
 SETTLE_MS = 1_500
@@ -22,60 +30,82 @@ a new process up to a heartbeat later than the other."""
 
 STALL_MS = 2_000  # between two looks: we were not running ourselves, so we heard nobody
 
+NodeReport = ReportNodeConnected | ReportNodeIdle | ReportNodeLost
+
+IN_USE = (NodeStatus.RUNNING, NodeStatus.WAITING_IDLE_TO_TERMINATE)
+
 
 class NodeWatch:
     """`connected`: can heartbeats reach us at all? While not, no node counts as silent."""
 
-    def __init__(self, nodes: Nodes, connected: Callable[[], bool]) -> None:
+    def __init__(self, nodes: Nodes, registry: Registry, connected: Callable[[], bool]) -> None:
         self._nodes = nodes
+        self._registry = registry
         self._connected = connected
-        self._hosted: dict[MediaNode, set[str]] = {}
-        self._host: dict[str, MediaNode] = {}
         self._heard: dict[str, int] = {}  # when a node in use was last alive
         self._outdated: dict[MediaNode, int] = {}  # since when the node has another instance
         self._looked = 0
 
     def see(self, session_id: str, before: State | None, after: State) -> bool:
-        node = after.session.media_node if after.session else None
-        known = self._host.get(session_id)
-        if node == known:
-            return False
-        if known is not None:
-            self._hosted[known].discard(session_id)
-            if not self._hosted[known]:
-                del self._hosted[known]
-        if node is None:
-            del self._host[session_id]
-        else:
-            self._host[session_id] = node
-            self._hosted.setdefault(node, set()).add(session_id)
         return False
 
     def due(self, now: int) -> Iterator[Action]:
+        hosts = self._registry.hosts()
         alive = {node.node_id: node.instance for node in self._nodes.alive()}
+        self._listen(now, alive, hosts)
+        for host, session_ids in hosts.items():
+            if host in self._outdated:
+                if now - self._outdated[host] >= SETTLE_MS:
+                    reset = ResetMedia(host.id, alive[host.id])
+                    for session_id in session_ids:
+                        still = _on(host, self._registry.born(session_id))
+                        yield Action("mediaServerReconnect", session_id, reset, still)
+            elif self._lost(host.id, now) and self._registry.known(host.id) is None:
+                crash = CloseSession(Reason.NODE_CRASHED)
+                for session_id in session_ids:
+                    still = _on(host, self._registry.born(session_id))
+                    yield Action("nodeCrashed", session_id, crash, still)
+        for node in self._registry.registered():
+            if node.status in IN_USE and self._lost(node.id, now):
+                yield node_action("nodeLost", node, ReportNodeLost())
+
+    def _listen(self, now: int, alive: dict[str, str], hosts: Iterable[MediaNode]) -> None:
         stalled = now - self._looked > STALL_MS or not self._connected()
         self._looked = now
-        used = {node.id for node in self._hosted}
+        used = {host.id for host in hosts}
+        used |= {node.id for node in self._registry.registered()}
         self._heard = {
             node_id: now if stalled or node_id in alive else self._heard.get(node_id, now)
             for node_id in used
         }
         self._outdated = {
-            node: self._outdated.get(node, now)
-            for node in self._hosted
-            if alive.get(node.id, node.instance) != node.instance
+            host: self._outdated.get(host, now)
+            for host in hosts
+            if alive.get(host.id, host.instance) != host.instance
         }
-        for node, session_ids in self._hosted.items():
-            if node in self._outdated:
-                if now - self._outdated[node] >= SETTLE_MS:
-                    reset = ResetMedia(node.id, alive[node.id])
-                    for session_id in session_ids:
-                        yield Action("mediaServerReconnect", session_id, reset, _on(node))
-            elif now - self._heard[node.id] >= RETURN_MS:
-                crash = CloseSession(Reason.NODE_CRASHED)
-                for session_id in session_ids:
-                    yield Action("nodeCrashed", session_id, crash, _on(node))
+
+    def _lost(self, node_id: str, now: int) -> bool:
+        return now - self._heard[node_id] >= RETURN_MS
 
 
-def _on(node: MediaNode) -> Callable[[State], bool]:
-    return lambda state: state.session is not None and state.session.media_node == node
+def node_action(timer: str, node: Node, command: NodeReport) -> Action:
+    """A report on a node, once in each of its lives, while it is in the status it has now."""
+
+    def applies(state: State) -> bool:
+        found = state.node
+        return (
+            found is not None
+            and found.launched_at == node.launched_at
+            and found.status is node.status
+        )
+
+    command_id = f"{timer}-{node.launched_at}"
+    return Action(timer, aggregate_of_node(node.id), command, applies, command_id)
+
+
+def _on(host: MediaNode, born: int) -> Callable[[State], bool]:
+    return lambda state: (
+        state.session is not None
+        and state.session.created_at == born
+        and state.session.media_node == host
+    )

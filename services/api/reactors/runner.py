@@ -9,6 +9,7 @@ from contextlib import suppress
 import structlog
 
 from services.conference.errors import ConferenceError
+from services.conference.ids import aggregate_of_node
 from services.conference.state import State
 from services.eventlog.bus import CommandBus, utc_ms
 from services.eventlog.commit import Actor, ActorKind
@@ -47,6 +48,8 @@ class Reactors:
         for state in states:
             if state.session is not None:
                 self._see(state.session.id, None, state)
+            elif state.node is not None:
+                self._see(aggregate_of_node(state.node.id), None, state)
 
     def dispatch(self, steps: list[Step]) -> None:
         for step in steps:

@@ -41,6 +41,11 @@ STATUSES: dict[type[errors.ConferenceError], int] = {
     errors.RecordingStarting: 406,
     errors.NotRouted: 409,
     errors.NothingToRecord: 422,
+    errors.NodeNotFound: 404,
+    errors.NodeExists: 409,
+    errors.NodeRemoved: 409,
+    errors.NodeBusy: 409,
+    errors.TransitionNotAllowed: 400,
 }
 
 # Where the contract differs, by operation id.

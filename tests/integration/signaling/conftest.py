@@ -82,7 +82,7 @@ def make_replica(nats: NatsServer, nats_token: str) -> Callable[..., object]:
     ) -> AsyncIterator[World]:
         client = await connect(nats.url, token=nats_token, name="replica")
         log = await JetStreamLog.open(client)
-        nodes = Nodes(client)
+        nodes = Nodes(client, lambda _: True)
         await nodes.start()
         try:
             await until(lambda: bool(nodes.alive()))

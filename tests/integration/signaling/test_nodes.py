@@ -21,7 +21,7 @@ MakeResponder = Callable[..., AbstractAsyncContextManager]
 
 @pytest.fixture
 async def nodes(nats_client: Client) -> AsyncIterator[Nodes]:
-    nodes = Nodes(nats_client)
+    nodes = Nodes(nats_client, lambda _: True)
     await nodes.start()
     yield nodes
     await nodes.stop()

@@ -7,16 +7,13 @@ from typing import Any
 import pytest
 
 from services.api.reactors.garbage import GarbageCollector
-from services.api.reactors.nodes import RETURN_MS, SETTLE_MS, NodeWatch
 from services.api.reactors.recordings import START_MS, RecordingTimers
-from services.conference.calls import Heartbeat
 from services.conference.commands import (
     AutostopRecording,
     CloseSession,
     LeaveSession,
     ReportRecordingFailed,
     ReportRecordingStarted,
-    ResetMedia,
     StartRecording,
     StopRecording,
     UnpublishStream,
@@ -29,7 +26,6 @@ from services.conference.model import (
     RecordingOptions,
     RecordingProperties,
 )
-from services.conference.state import EMPTY
 from services.settings import Recording, Sessions
 
 INDIVIDUAL = RecordingProperties(output_mode=OutputMode.INDIVIDUAL)
@@ -230,98 +226,3 @@ async def test_a_start_that_the_process_before_missed_is_made_good(story: Any) -
     ended = await story.do(CloseSession(Reason.SESSION_CLOSED_BY_SERVER))
     assert timers.see("salon", failed, ended) is False
     assert not list(timers.due(story.now))
-
-
-# Media nodes
-
-
-class FakeNodes:
-    """Which nodes are heard, by hand."""
-
-    def __init__(self) -> None:
-        self.instances: dict[str, str] = {"media_1": "one"}
-
-    def alive(self) -> list[Heartbeat]:
-        return [Heartbeat(id_, i, "", 0, 0.0, 0, 0) for id_, i in self.instances.items()]
-
-
-class Watched:
-    def __init__(self) -> None:
-        self.nodes = FakeNodes()
-        self.connected = True
-        self.now = 1_000_000
-        self.watch = NodeWatch(self.nodes, lambda: self.connected)  # type: ignore[arg-type]
-
-    def run(self, milliseconds: int, step: int = 500) -> list[Any]:
-        """What is due meanwhile; it looks every `step`."""
-        found: list[Any] = []
-        for _ in range(0, milliseconds, step):
-            self.now += step
-            found += self.watch.due(self.now)
-        return found
-
-
-@pytest.fixture
-async def watched(story: Any) -> Watched:
-    """Looking at a session on `media_1`, instance `one`."""
-    await story.open()
-    watched = Watched()
-    watched.watch.see("salon", None, await story.join("ana"))
-    return watched
-
-
-def test_a_node_that_is_heard_needs_nothing(watched: Watched) -> None:
-    assert watched.run(60_000) == []
-
-
-def test_sessions_of_a_node_that_stays_silent_are_closed(watched: Watched) -> None:
-    watched.run(5_000)
-    watched.nodes.instances.clear()
-    assert watched.run(RETURN_MS - 500) == []
-    found = watched.run(1_000)
-    assert {action.command for action in found} == {CloseSession(Reason.NODE_CRASHED)}
-    assert {action.session_id for action in found} == {"salon"}
-
-
-def test_a_node_that_comes_back_in_time_as_the_same_process_is_forgiven(watched: Watched) -> None:
-    watched.run(5_000)
-    watched.nodes.instances.clear()
-    assert watched.run(RETURN_MS - 1_000) == []
-    watched.nodes.instances["media_1"] = "one"
-    assert watched.run(60_000) == []
-
-
-def test_a_node_that_comes_back_as_another_process_has_its_media_reset(watched: Watched) -> None:
-    watched.run(5_000)
-    watched.nodes.instances["media_1"] = "two"
-    assert watched.run(SETTLE_MS) == []
-    found = watched.run(1_000)
-    assert {action.command for action in found} == {ResetMedia("media_1", "two")}
-
-
-def test_nobody_is_silent_while_we_cannot_hear(watched: Watched) -> None:
-    watched.run(5_000)
-    watched.nodes.instances.clear()
-    watched.connected = False
-    assert watched.run(60_000) == []
-    watched.connected = True
-    assert watched.run(RETURN_MS - 1_000) == [], "it has the whole time to be heard again"
-    watched.nodes.instances["media_1"] = "one"
-    assert watched.run(60_000) == []
-
-
-def test_nobody_is_silent_because_we_slept(watched: Watched) -> None:
-    watched.run(5_000)
-    watched.nodes.instances.clear()
-    assert watched.run(300_000, step=60_000) == []
-
-
-async def test_a_session_that_ended_or_moved_is_watched_no_longer(
-    watched: Watched, story: Any
-) -> None:
-    watched.watch.see("salon", None, await story.do(ResetMedia("media_1", "two")))
-    watched.nodes.instances["media_1"] = "two"
-    assert watched.run(60_000) == []
-    watched.watch.see("salon", None, EMPTY)
-    watched.nodes.instances.clear()
-    assert watched.run(60_000) == []

@@ -64,8 +64,8 @@ class FakeNodes:
     def get(self, node_id: str) -> Heartbeat | None:
         return next((node for node in self.alive() if node.node_id == node_id), None)
 
-    def choose(self) -> Heartbeat | None:
-        return self.heartbeat
+    def choose(self, wanted: str | None = None) -> Heartbeat | None:
+        return self.get(wanted) if wanted else self.heartbeat
 
     async def call(self, node_id: str, call: Call, timeout: float = 5) -> Reply:  # noqa: ASYNC109
         self.calls.append(call)

@@ -91,8 +91,7 @@ def media_node(session: Session, nodes: Nodes) -> MediaNode:
         if nodes.get(session.media_node.id) is None:
             raise RpcError(Code.ROOM_CANNOT_BE_CREATED, "The session's media node is down")
         return session.media_node
-    wanted = session.properties.media_node
-    node = nodes.get(wanted) if wanted else nodes.choose()
+    node = nodes.choose(session.properties.media_node)
     if node is None:
         raise RpcError(Code.ROOM_CANNOT_BE_CREATED, "No media node is available")
     return MediaNode(node.node_id, node.instance)
