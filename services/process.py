@@ -1,4 +1,4 @@
-"""What every service process has in common: settings, logs, signals, exit codes."""
+"""What every service process has in common: settings, logs, signals, restarts, exit codes."""
 
 from __future__ import annotations
 
@@ -7,19 +7,25 @@ import faulthandler
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import structlog
 import uvloop
+from nats.aio.client import Client
 
 from services import logs
+from services.eventlog.restarts import Restarts
 from services.settings import Settings, folders
-from services.settings.load import SettingsError, from_environment
+from services.settings.load import SettingsError, from_environment, is_merged
 
-Main = Callable[[Settings], Coroutine[Any, Any, None]]
+Main = Callable[[Settings], Coroutine[Any, Any, int | None]]
 
 STOP_LIMIT = 15  # seconds for a process to clean up after a signal
+RESTART = 75  # exit code: start me again, with the settings as they are then
+
+_BORN = time.monotonic()  # before the settings are read
 
 _logger = structlog.get_logger(__name__)
 
@@ -27,16 +33,39 @@ _logger = structlog.get_logger(__name__)
 def run(name: str, main: Main) -> None:
     """Run a service until SIGTERM or SIGINT, which cancel `main` so that it cleans up.
 
-    Does not return: exits with 0 after a signal or when `main` returns, 1 if the settings are
-    wrong or `main` raises.
+    Does not return: exits with 0 after a signal, with what `main` returns (nothing is 0), or with
+    1 if the settings are wrong or `main` raises.
     """
     settings = load_or_exit(name)
     faulthandler.enable()
     logs.configure(name, settings)
     _logger.info("started", pid=os.getpid())
-    if os.environ.get("DOTENV_PATH") != "":  # else whoever started us has read it and told
+    if not is_merged(os.environ):  # else whoever started us has told
         tell_about(settings)
     sys.exit(supervised(main(settings)))
+
+
+async def until_restart(client: Client, work: Coroutine[Any, Any, None]) -> int:
+    """Do `work` until a restart of all services begins; the exit code then. 0 if it ends itself."""
+    try:
+        async with asyncio.timeout(None) as end, asyncio.TaskGroup() as group:
+            watching = group.create_task(_end_at_restart(client, end))
+            await work
+            watching.cancel()
+    except TimeoutError:
+        if not end.expired():
+            raise
+        return RESTART
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    return 0
+
+
+async def _end_at_restart(client: Client, end: asyncio.Timeout) -> None:
+    await Restarts(client).wait(lambda: time.monotonic() - _BORN)
+    _logger.info("restarting, as was asked for")
+    signal.alarm(STOP_LIMIT)
+    end.reschedule(asyncio.get_running_loop().time())
 
 
 def load_or_exit(*writers: str) -> Settings:

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import os
+
+from nats.aio.client import Client
 
 from services.eventlog.jetstream import JetStreamLog, connect
-from services.process import run
+from services.process import run, until_restart
 from services.settings import Settings
 
 from . import web
 from .service import service
 
 
-async def main(settings: Settings) -> None:
+async def main(settings: Settings) -> int:
     storage = settings.storage
     client = await connect(storage.nats_url, token=storage.nats_token, name="api")
     try:
-        event_log = await JetStreamLog.open(client)
-        async with service(settings, client, event_log, pages=web.routes):
-            await asyncio.Event().wait()
+        return await until_restart(client, _serve(settings, client))
     finally:
         await client.close()
+
+
+async def _serve(settings: Settings, client: Client) -> None:
+    event_log = await JetStreamLog.open(client)
+    async with service(settings, client, event_log, pages=web.routes, environ=os.environ):
+        await asyncio.Event().wait()
 
 
 if __name__ == "__main__":

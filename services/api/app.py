@@ -10,13 +10,14 @@ from litestar.datastructures import State
 from litestar.types import ControllerRouterHandler
 
 from .rest import (
+    config,
     connections,
     document,
     errors,
     files,
-    media_nodes,
     others,
     recordings,
+    restart,
     sessions,
 )
 from .rest.api import Api
@@ -36,12 +37,20 @@ def create_app(api: Api, door: Door, more: Sequence[ControllerRouterHandler] = (
             *sessions.routes(api),
             *connections.routes(api),
             *recordings.routes(api),
-            *media_nodes.routes(api),
+            *config.routes(api),
+            *restart.routes(api),
             *others.routes(api),
         ],
     )
     return Litestar(
-        route_handlers=[rest, *files.handlers(api), others.livez, document.assets(), *more],
+        route_handlers=[
+            rest,
+            *config.public_routes(api),
+            *files.handlers(api),
+            others.livez,
+            document.assets(),
+            *more,
+        ],
         cors_config=CORSConfig(
             allow_origins=["*"],
             expose_headers=EXPOSED,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import structlog
@@ -12,10 +12,10 @@ from nats.aio.client import Client
 
 from services.eventlog.bus import CommandBus, utc_ms
 from services.eventlog.log import EventLog
+from services.eventlog.restarts import Restarts
 from services.settings import Settings
 
 from . import metrics
-from .announcements import cluster_id
 from .app import create_app
 from .commands import Commands
 from .database import Database, default_url
@@ -26,13 +26,12 @@ from .projections import Projector
 from .proxies import Proxies
 from .reactors import Reactors
 from .reactors.garbage import GarbageCollector
-from .reactors.membership import Membership
 from .reactors.nodes import NodeWatch
 from .reactors.recordings import RecordingTimers
-from .registry import Registry
 from .rest.api import Api
 from .rest.auth import Door
 from .rest.limits import Logins
+from .restarting import Restarting
 from .server import serve
 from .signaling import Gateway, websocket_handler
 from .tls import certificate_files
@@ -41,6 +40,7 @@ from .views import Views
 
 CATCH_UP_SECONDS = 600.0
 RECORDING_START_SECONDS = 15.0  # a recorder waits 10 s for media (`recording.md` 4.3)
+WITHOUT_FILE = {"DOTENV_PATH": ""}
 
 log = structlog.get_logger(__name__)
 
@@ -54,15 +54,16 @@ async def service(
     event_log: EventLog,
     *,
     pages: Pages = lambda api: (),
+    environ: Mapping[str, str] = WITHOUT_FILE,
 ) -> AsyncIterator[int]:
     """The api runs inside the context; gives the port it listens on.
 
     The door opens when answers show all that was in the log at the start. Leaving stops serving
     first; sessions stay as they are, the log has them. `pages`: routes beside REST and signaling.
+    `environ`: that of the process, where a restart keeps new settings.
     """
     database = Database(default_url(settings.storage))
-    registry = Registry()
-    nodes = Nodes(client, registry.runs)
+    nodes = Nodes(client)
     bus = CommandBus(event_log)
     views = Views(database, settings.access)
     gateway = Gateway(settings, bus, nodes, client)
@@ -71,15 +72,14 @@ async def service(
         (
             GarbageCollector(settings.sessions, utc_ms()),
             RecordingTimers(settings.recording),
-            NodeWatch(nodes, registry, lambda: client.is_connected),
-            Membership(nodes, registry, cluster_id(settings)),
+            NodeWatch(nodes, lambda: client.is_connected),
         ),
     )
-    feed = Feed(event_log, Projector(database), views, bus, (registry, gateway, reactors))
-    nodes.on_instance = lambda _: reactors.wake()
-    commands = Commands(bus, feed)
-    api = Api(settings, bus, feed, commands, views, nodes, registry, RECORDING_START_SECONDS)
+    feed = Feed(event_log, Projector(database), views, bus, (gateway, reactors))
     access = settings.access
+    commands = Commands(bus, feed)
+    restarting = Restarting(Restarts(client), commands, views, access.secret, environ)
+    api = Api(settings, bus, feed, commands, views, nodes, restarting, RECORDING_START_SECONDS)
     logins = Logins(access.login_failures, access.login_window)
     more = [websocket_handler(gateway), *pages(api)]
     traffic = Traffic() if settings.metrics.enabled else None
@@ -94,13 +94,14 @@ async def service(
     )
     try:
         await nodes.start()
+        await restarting.start()
         await feed.start()
         async with asyncio.TaskGroup() as tasks:
             running = {tasks.create_task(part.run()) for part in (feed, reactors)}
             try:
                 await feed.wait_for(await event_log.last_sequence(), CATCH_UP_SECONDS)
                 # Now: the grace time of adopted clients must not pass before the door is open.
-                running.add(tasks.create_task(gateway.run()))
+                running |= {tasks.create_task(part.run()) for part in (gateway, restarting)}
                 async with serve(
                     app,
                     host=access.listen_host,

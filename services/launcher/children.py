@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 from services.eventlog.log import LogError
 from services.eventlog.server import NatsServer, die_with_parent
+from services.process import RESTART
 
 from .output import Lines
 
@@ -23,6 +24,13 @@ class StartFailed(Exception):
     """A process did not come up; `str()` says why."""
 
 
+class End(NamedTuple):
+    """Of a process: how, in words, and did it end for a restart?"""
+
+    how: str
+    restart: bool = False
+
+
 class Child(Protocol):
     name: str
 
@@ -30,8 +38,8 @@ class Child(Protocol):
         """Raises `StartFailed`."""
         ...
 
-    async def ended(self) -> str:
-        """Waits for the end of the process and says how it ended."""
+    async def ended(self) -> End:
+        """Waits for the end of the process."""
         ...
 
     async def stop(self, grace: float) -> None:
@@ -74,11 +82,16 @@ class Pipe:
 class Service:
     """A command whose output goes to the common log, in a session (process group) of its own.
 
-    It gets SIGTERM when the launcher dies, however it dies (on Linux).
+    It gets SIGTERM when the launcher dies, however it dies (on Linux). `environ` is asked at every
+    start.
     """
 
     def __init__(
-        self, name: str, command: Sequence[str], environ: Mapping[str, str], lines: Lines
+        self,
+        name: str,
+        command: Sequence[str],
+        environ: Callable[[], Mapping[str, str]],
+        lines: Lines,
     ) -> None:
         self.name = name
         self._command = command
@@ -92,7 +105,7 @@ class Service:
         try:
             self.process = await asyncio.create_subprocess_exec(
                 *self._command,
-                env=dict(self._environ),
+                env=dict(self._environ()),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output.writer,
                 stderr=output.writer,
@@ -105,10 +118,10 @@ class Service:
         finally:
             output.close_writer()
 
-    async def ended(self) -> str:
+    async def ended(self) -> End:
         process, output = self.process, self._output
         if process is None or output is None:
-            return "not running"
+            return End("not running")
         async with asyncio.TaskGroup() as group:
             reading = group.create_task(output.copy(self._lines))
             code = await process.wait()
@@ -117,7 +130,7 @@ class Service:
             reading.cancel()
         output.close()
         self._lines.finish()
-        return _how(code, self._lines.last)
+        return End(_how(code, self._lines.last), code == RESTART)
 
     async def stop(self, grace: float) -> None:
         process, output = self.process, self._output
@@ -157,10 +170,10 @@ class Broker:
         except (LogError, OSError) as error:
             raise StartFailed(str(error)) from error
 
-    async def ended(self) -> str:
+    async def ended(self) -> End:
         if self._server.process is None:
-            return "not running"
-        return _how(await self._server.process.wait(), "")
+            return End("not running")
+        return End(_how(await self._server.process.wait(), ""))
 
     async def stop(self, grace: float) -> None:
         process = self._server.process

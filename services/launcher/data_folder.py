@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from services.conference.ids import ALPHANUMERIC
+from services.settings.files import replace_file
 
 
 class InUse(Exception):
@@ -65,7 +66,7 @@ class DataFolder:
     @contextmanager
     def announced(self, broker_url: str) -> Iterator[None]:
         """Let other commands find the nats-server. Only under the lock."""
-        _write(self.path / "nats-url", broker_url.encode())
+        replace_file(self.path / "nats-url", broker_url.encode())
         try:
             yield
         finally:
@@ -82,17 +83,5 @@ class DataFolder:
         except FileNotFoundError:
             pass
         value = make()
-        _write(path, value.encode())
+        replace_file(path, value.encode())
         return value
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all, and readable by us alone."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(descriptor, 0o600)
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
-    draft.replace(path)

@@ -8,9 +8,8 @@ import json
 import queue
 import re
 import threading
+from collections.abc import Callable
 from typing import BinaryIO
-
-from services.logs import Masker
 
 MAX_LINE = 16 * 1024  # bytes of a line; what is longer is cut
 MAX_WAITING = 10_000  # lines that wait for a slow terminal or pipe; more are dropped and counted
@@ -60,10 +59,12 @@ class Lines:
     a library in C) get the name of the process and are freed of secrets here.
     """
 
-    def __init__(self, name: str, output: Output, masker: Masker, *, as_json: bool) -> None:
+    def __init__(
+        self, name: str, output: Output, mask: Callable[[str], str], *, as_json: bool
+    ) -> None:
         self._name = name
         self._output = output
-        self._masker = masker
+        self._mask = mask
         self._as_json = as_json
         self._rest = bytearray()
         self._cut = 0
@@ -92,13 +93,13 @@ class Lines:
         self._rest.clear()
         self._cut = 0
         if text.strip():
-            self.last = text
+            self.last = self._mask(text)
             self._output.write(self._framed(text))
 
     def _framed(self, text: str) -> str:
         if text.startswith("{") if self._as_json else _LOG_LINE.match(text):
             return text
-        text = self._masker.text(text)
+        text = self._mask(text)
         plain = "".join(char if char.isprintable() else " " for char in text)
         if self._as_json:
             return json.dumps({"service": self._name, "event": plain}, ensure_ascii=False)

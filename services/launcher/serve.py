@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
@@ -15,15 +14,14 @@ import structlog
 from services.eventlog.jetstream import JetStreamLog, connect
 from services.eventlog.log import LogError
 from services.eventlog.server import NatsServer
-from services.logs import Masker
 from services.settings import Settings
-from services.settings.load import merged
 
 from . import ports
 from .children import Broker, Service, StartFailed
 from .data_folder import DataFolder, InUse
 from .output import Lines, Output
 from .supervisor import GaveUp, Supervisor
+from .surroundings import Surroundings
 
 SERVICES = ("media", "recorder", "webhooks", "api")
 PATIENCE = 60.0  # seconds for the API to answer before a line says that it does not
@@ -52,9 +50,11 @@ async def serve(settings: Settings, output: Output, say: Callable[[str], None]) 
             ports.check(settings)
             async with _bus(settings, folder) as bus:
                 await _prepare_log(bus)
+                surroundings = Surroundings(settings, folder, bus.url, bus.token)
                 supervisor = Supervisor(
-                    _services(settings, folder, bus, output),
+                    _services(surroundings, output, as_json=settings.log_format == "json"),
                     foundation=bus.broker,
+                    renew=surroundings.renew,
                     foundation_grace=BROKER_GRACE,
                 )
                 await _together(supervisor.run(), _tell_when_ready(settings, folder, say))
@@ -101,32 +101,16 @@ async def _prepare_log(bus: _Bus) -> None:
         await client.close()
 
 
-def _services(settings: Settings, folder: DataFolder, bus: _Bus, output: Output) -> list[Service]:
-    environ = _environment(settings, folder, bus)
-    masker = Masker(settings.secrets | {bus.token})
-    as_json = settings.log_format == "json"
+def _services(surroundings: Surroundings, output: Output, *, as_json: bool) -> list[Service]:
     return [
         Service(
             name,
             (sys.executable, "-m", f"services.{name}"),
-            environ,
-            Lines(name, output, masker, as_json=as_json),
+            surroundings.environ,
+            Lines(name, output, surroundings.mask, as_json=as_json),
         )
         for name in SERVICES
     ]
-
-
-def _environment(settings: Settings, folder: DataFolder, bus: _Bus) -> Mapping[str, str]:
-    environ = merged(os.environ)
-    if not environ.get("OPENVIDU_PRO_CLUSTER_ID"):
-        environ["OPENVIDU_PRO_CLUSTER_ID"] = folder.cluster_id()
-    return {
-        **environ,
-        "TERTULIA_DATA_DIR": str(folder.path),
-        "TERTULIA_NATS_URL": bus.url,
-        "TERTULIA_NATS_TOKEN": bus.token,
-        "PYTHONUNBUFFERED": "1",
-    }
 
 
 async def _tell_when_ready(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -23,7 +23,7 @@ class Supervisor:
     dies within `quick` seconds of its start for the `limit`th time in a row is given up. `pauses`:
     seconds before it is started again, by how often in a row it died so; the last one stays.
     `grace`: seconds that the children have to end, all at the same time; `foundation_grace`: then
-    the foundation.
+    the foundation. A child that ends for a restart is started again at once, after `renew`.
     """
 
     def __init__(
@@ -31,6 +31,7 @@ class Supervisor:
         children: Sequence[Child],
         *,
         foundation: Child | None = None,
+        renew: Callable[[], None] = lambda: None,
         quick: float = 10.0,
         limit: int = 6,
         pauses: Sequence[float] = (0.1, 0.2, 0.5, 1.0, 2.0),
@@ -39,6 +40,7 @@ class Supervisor:
     ) -> None:
         self._children = children
         self._foundation = foundation
+        self._renew = renew
         self._quick = quick
         self._limit = limit
         self._pauses = pauses
@@ -64,9 +66,14 @@ class Supervisor:
             started = loop.time()
             try:
                 await child.start()
-                how = await child.ended()
+                how, restart = await child.ended()
             except StartFailed as error:
-                how = str(error)
+                how, restart = str(error), False
+            if restart:
+                _logger.info("a process ended, as was asked for", process=child.name)
+                self._renew()
+                deaths = 0
+                continue
             deaths = deaths + 1 if loop.time() - started < self._quick else 1
             if deaths >= self._limit:
                 raise GaveUp(f"{child.name} ended {deaths} times in a row at its start: {how}")

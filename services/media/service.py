@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import resource
 import signal
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from time import monotonic, process_time, time
 from uuid import uuid4
 
@@ -35,11 +33,11 @@ from services.conference.calls import (
 )
 from services.eventlog.jetstream import JetStreamLog, connect
 from services.eventlog.log import EventLog
-from services.settings import VERSION, Media, Settings
+from services.process import until_restart
+from services.settings import Media, Settings
 
 from .codecless import loaded_codecs
 from .following import apply
-from .negotiation import VIDEO_CODECS
 from .node import Node
 
 CALLS: tuple[type[Call], ...] = (
@@ -54,13 +52,11 @@ CALLS: tuple[type[Call], ...] = (
 )
 PENDING_CALLS = 1024  # of each kind
 HEARTBEAT = 1.0  # seconds
-STATM = Path("/proc/self/statm")
-PAGE = resource.getpagesize()  # bytes
 log = structlog.get_logger(__name__)
 _encoder = msgspec.json.Encoder()
 
 
-async def main(settings: Settings) -> None:
+async def main(settings: Settings) -> int:
     client = await connect(
         settings.storage.nats_url,
         token=settings.storage.nats_token,
@@ -68,7 +64,7 @@ async def main(settings: Settings) -> None:
     )
     try:
         event_log = await JetStreamLog.open(client)
-        await Service(settings.media, client, event_log).run()
+        return await until_restart(client, Service(settings.media, client, event_log).run())
     finally:
         await client.close()
 
@@ -173,16 +169,4 @@ class Service:
             load=load,
             publishers=len(publications),
             subscribers=sum(len(p.subscriptions) for p in publications),
-            port=self.node.port.address[1],
-            memory=_resident(),
-            version=VERSION,
-            capabilities=("opus", *VIDEO_CODECS),
         )
-
-
-def _resident() -> int:
-    """Bytes of memory that the process holds; 0 where the system does not tell."""
-    try:
-        return int(STATM.read_text().split()[1]) * PAGE
-    except OSError:
-        return 0

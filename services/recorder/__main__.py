@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import structlog
+from nats.aio.client import Client
 
 from services.eventlog.bus import CommandBus
 from services.eventlog.connection import connect
 from services.eventlog.jetstream import JetStreamLog
-from services.process import run
+from services.process import run, until_restart
 from services.settings import Settings
 
 from .service import RecorderService
@@ -18,29 +19,29 @@ from .store import Store
 log = structlog.get_logger(__name__)
 
 
-async def main(settings: Settings) -> None:
+async def main(settings: Settings) -> int:
+    client = await connect(
+        settings.storage.nats_url, token=settings.storage.nats_token, name="recorder"
+    )
+    try:
+        return await until_restart(client, _record(settings, client))
+    finally:
+        await client.close()
+
+
+async def _record(settings: Settings, client: Client) -> None:
     if not settings.recording.enabled:
         log.info("recording is off")
         await asyncio.Event().wait()
     store = Store(settings.recording.path, settings.access.public_url)
     await asyncio.to_thread(store.open)
     try:
-        client = await connect(
-            settings.storage.nats_url, token=settings.storage.nats_token, name="recorder"
+        event_log = await JetStreamLog.open(client)
+        service = RecorderService(
+            event_log, CommandBus(event_log), client, store, host=settings.media.recorder_host
         )
-        try:
-            event_log = await JetStreamLog.open(client)
-            service = RecorderService(
-                event_log,
-                CommandBus(event_log),
-                client,
-                store,
-                host=settings.media.recorder_host,
-            )
-            log.info("recording", path=str(store.root))
-            await service.run()
-        finally:
-            await client.close()
+        log.info("recording", path=str(store.root))
+        await service.run()
     finally:
         store.close()
 

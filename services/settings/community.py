@@ -98,27 +98,31 @@ ADDRESSING = (
 )  # fmt: skip
 
 WEBHOOK = (
-    Property("OPENVIDU_CDR", BOOL, "false", "Write CDR files.", "cdr.enabled"),
+    Property("OPENVIDU_CDR", BOOL, "false", "Write CDR files.", "cdr.enabled", changeable=True),
     Property(
         "OPENVIDU_CDR_PATH", PATH, in_data_dir("cdr"),
         "Folder of the CDR files. Default: cdr in TERTULIA_DATA_DIR.",
         "cdr.path", Path,
     ),
-    Property("OPENVIDU_WEBHOOK", BOOL, "false", "Send webhooks.", "webhook.enabled"),
+    Property(
+        "OPENVIDU_WEBHOOK", BOOL, "false",
+        "Send webhooks.",
+        "webhook.enabled", changeable=True,
+    ),
     Property(
         "OPENVIDU_WEBHOOK_ENDPOINT", HTTP_URL_OPTIONAL, "",
         "URL that gets a POST for each event.",
-        "webhook.endpoint",
+        "webhook.endpoint", changeable=True,
     ),
     Property(
         "OPENVIDU_WEBHOOK_HEADERS", HEADERS, "[]",
         'More headers for it, each "Name: value".',
-        "webhook.headers", _headers, sensitive=True,
+        "webhook.headers", _headers, sensitive=True, changeable=True,
     ),
     Property(
         "OPENVIDU_WEBHOOK_EVENTS", event_names(frozenset(EVENTS)), _ALL_EVENTS,
         "Events to send; [] sends nothing.",
-        "webhook.events", frozenset,
+        "webhook.events", frozenset, changeable=True,
     ),
 )  # fmt: skip
 
@@ -127,34 +131,34 @@ RECORDING = (
         "OPENVIDU_RECORDING", BOOL, "true",
         "Sessions can be recorded. On by default, as the recorder is a part of Tertulia and needs "
         "no Docker.",
-        "recording.enabled",
+        "recording.enabled", changeable=True,
     ),
     Property(
         "OPENVIDU_RECORDING_PATH", PATH, in_data_dir("recordings"),
         "Folder of the recordings. Default: recordings in TERTULIA_DATA_DIR.",
-        "recording.path", Path,
+        "recording.path", Path, changeable=True,
     ),
     Property(
         "OPENVIDU_RECORDING_PUBLIC_ACCESS", BOOL, "false",
         "Recordings can be fetched without the secret.",
-        "recording.public_access",
+        "recording.public_access", changeable=True,
     ),
     Property(
         "OPENVIDU_RECORDING_NOTIFICATION",
         enum("none", "moderator", "publisher_moderator", "all"), "publisher_moderator",
         "Roles whose clients are told when a recording starts and stops.",
-        "recording.notification",
+        "recording.notification", changeable=True,
     ),
     Property(
         "OPENVIDU_RECORDING_CUSTOM_LAYOUT", PATH, in_data_dir("custom-layout"),
         "Folder of custom layouts. Default: custom-layout in TERTULIA_DATA_DIR.",
-        "recording.custom_layout", Path,
+        "recording.custom_layout", Path, changeable=True,
     ),
     Property(
         "OPENVIDU_RECORDING_AUTOSTOP_TIMEOUT", COUNT, "120",
         "Seconds that a recorded session may be without a publisher before the recording stops; "
         "0: stop at once.",
-        "recording.autostop_timeout",
+        "recording.autostop_timeout", changeable=True,
     ),
     Property(
         "OPENVIDU_RECORDING_VERSION", TEXT_REQUIRED, VERSION,
@@ -192,22 +196,22 @@ STREAMS = (
     Property(
         "OPENVIDU_STREAMS_VIDEO_MAX_RECV_BANDWIDTH", COUNT, "1000",
         "Most that a client receives for each stream, kbit/s; 0: no limit.",
-        "streams.video_max_recv_bandwidth",
+        "streams.video_max_recv_bandwidth", changeable=True,
     ),
     Property(
         "OPENVIDU_STREAMS_VIDEO_MIN_RECV_BANDWIDTH", COUNT, "300",
         "Least that a client should receive for each stream, kbit/s; 0: no limit.",
-        "streams.video_min_recv_bandwidth",
+        "streams.video_min_recv_bandwidth", changeable=True,
     ),
     Property(
         "OPENVIDU_STREAMS_VIDEO_MAX_SEND_BANDWIDTH", COUNT, "1000",
         "Most that a client sends for each stream, kbit/s; 0: no limit.",
-        "streams.video_max_send_bandwidth",
+        "streams.video_max_send_bandwidth", changeable=True,
     ),
     Property(
         "OPENVIDU_STREAMS_VIDEO_MIN_SEND_BANDWIDTH", COUNT, "300",
         "Least that a client should send for each stream, kbit/s; 0: no limit.",
-        "streams.video_min_send_bandwidth",
+        "streams.video_min_send_bandwidth", changeable=True,
     ),
     Property(
         "OPENVIDU_STREAMS_FORCED_VIDEO_CODEC", enum(*VideoCodec), "VP8",
@@ -227,12 +231,12 @@ STREAMS = (
     Property(
         "OPENVIDU_SESSIONS_GARBAGE_INTERVAL", COUNT, "900",
         "Seconds between two searches for sessions that nobody ever joined; 0: never.",
-        "sessions.garbage_interval",
+        "sessions.garbage_interval", changeable=True,
     ),
     Property(
         "OPENVIDU_SESSIONS_GARBAGE_THRESHOLD", COUNT, "3600",
         "Age in seconds beyond which such a session is dropped.",
-        "sessions.garbage_threshold",
+        "sessions.garbage_threshold", changeable=True,
     ),
 )  # fmt: skip
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from . import Settings, dotenv
@@ -19,6 +20,7 @@ MASKED_LENGTH = 6  # characters; masking shorter secrets would make logs unreada
 
 _TELLING = re.compile("auth|cookie|key|password|secret|token", re.IGNORECASE)  # header names
 _OURS = ("OPENVIDU_", "TERTULIA_")
+_MERGED = "TERTULIA_MERGED_DOTENV"  # from launcher to services: the file whose values they have
 
 
 class Problem(NamedTuple):
@@ -43,15 +45,39 @@ class SettingsError(Exception):
 
 def from_environment(environ: Mapping[str, str]) -> Settings:
     """The settings of a process: its environment and the `.env` file that `DOTENV_PATH` names."""
-    found = dotenv.read(dotenv.locate(environ.get("DOTENV_PATH", ".")))
-    bad_lines = [Problem("", "", line) for line in found.bad_lines]
-    return load(environ, found.values, problems=bad_lines, notes=filter(None, [found.note]))
+    found = dotenv.read(None if is_merged(environ) else dotenv_file(environ))
+    return load(environ, found.values, problems=_of_lines(found), notes=filter(None, [found.note]))
 
 
 def merged(environ: Mapping[str, str]) -> dict[str, str]:
     """The environment for a process that shall have the same settings and read no `.env` file."""
-    file = dotenv.read(dotenv.locate(environ.get("DOTENV_PATH", "."))).values
-    return {**environ, **_texts(file), "DOTENV_PATH": ""}
+    file = dotenv_file(environ)
+    known = _texts(dotenv.read(file).values)
+    return {**environ, **known, _MERGED: str(file.absolute()) if file else ""}
+
+
+def is_merged(environ: Mapping[str, str]) -> bool:
+    """Did whoever started us read the `.env` file, and tell of it?"""
+    return _MERGED in environ
+
+
+def dotenv_file(environ: Mapping[str, str]) -> Path | None:
+    """The `.env` file of a process, whether it reads it or somebody did for it."""
+    if is_merged(environ):
+        return Path(environ[_MERGED]) if environ[_MERGED] else None
+    return dotenv.locate(environ.get("DOTENV_PATH", "."))
+
+
+def load_changed(
+    environ: Mapping[str, str], changes: Mapping[str, str], problems: Iterable[Problem]
+) -> Settings:
+    """The settings after the next start, were `changes` written to the `.env` file of today."""
+    found = dotenv.read(dotenv_file(environ))
+    return load(environ, {**found.values, **changes}, problems=[*problems, *_of_lines(found)])
+
+
+def _of_lines(found: dotenv.Dotenv) -> list[Problem]:
+    return [Problem("", "", line) for line in found.bad_lines]
 
 
 def load(
@@ -84,7 +110,7 @@ def load(
             if item.name not in values:  # the error about what it follows from is enough
                 wrong.add(item.name)
     found += [
-        Problem(name, _shown(PROPERTIES[name], given.get(name, values[name])), message)
+        Problem(name, shown(PROPERTIES[name], given.get(name, values[name])), message)
         for name, message in check(values)
     ]
     if found:
@@ -111,10 +137,10 @@ def _read(item: Property, text: str, values: dict[str, Any], problems: list[Prob
     try:
         values[item.name] = parse(item.kind, text)
     except ValueError as error:
-        problems.append(Problem(item.name, _shown(item, text), str(error)))
+        problems.append(Problem(item.name, shown(item, text), str(error)))
 
 
-def _shown(item: Property, value: object) -> str:
+def shown(item: Property, value: object) -> str:
     if (item.secret or item.sensitive) and value:
         return MASK
     text = str(value)

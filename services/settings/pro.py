@@ -41,6 +41,7 @@ CLUSTER = (
         "OPENVIDU_PRO_CLUSTER_ID", TEXT, lambda values: str(values["DOMAIN_OR_PUBLIC_IP"]),
         "Name of the cluster in events. Default: DOMAIN_OR_PUBLIC_IP; `tertulia serve` makes and "
         "keeps a random one.",
+        changeable=True,
     ),
     Property(
         "OPENVIDU_PRO_CLUSTER_ENVIRONMENT", enum("docker", "aws", "on_premise"), "on_premise",
@@ -60,12 +61,12 @@ CLUSTER = (
     Property(
         "OPENVIDU_PRO_CLUSTER_MEDIA_NODES", COUNT, "1",
         "Media nodes wanted at the start.",
-        inert=True,
+        inert=True, changeable=True,
     ),
     Property(
         "OPENVIDU_PRO_CLUSTER_PATH", PATH, in_data_dir("cluster"),
         "Folder of scripts that start and stop media nodes. Default: cluster in TERTULIA_DATA_DIR.",
-        inert=True,
+        inert=True, changeable=True,
     ),
     Property(
         "OPENVIDU_PRO_CLUSTER_TEST", BOOL, "false",
@@ -88,26 +89,30 @@ CLUSTER = (
         "Seconds after which a media node that is away is given up; -1: never.",
         inert=True,
     ),
-    Property("OPENVIDU_PRO_CLUSTER_AUTOSCALING", BOOL, "false", "Autoscaling.", inert=True),
+    Property(
+        "OPENVIDU_PRO_CLUSTER_AUTOSCALING", BOOL, "false",
+        "Autoscaling.",
+        inert=True, changeable=True,
+    ),
     Property(
         "OPENVIDU_PRO_CLUSTER_AUTOSCALING_MAX_NODES", COUNT, "2",
         "Most media nodes; not below the least.",
-        inert=True,
+        inert=True, changeable=True,
     ),
     Property(
         "OPENVIDU_PRO_CLUSTER_AUTOSCALING_MIN_NODES", COUNT, "1",
         "Least media nodes.",
-        inert=True,
+        inert=True, changeable=True,
     ),
     Property(
         "OPENVIDU_PRO_CLUSTER_AUTOSCALING_MAX_LOAD", PERCENT, "70",
         "Average load in percent above which a media node is added.",
-        inert=True,
+        inert=True, changeable=True,
     ),
     Property(
         "OPENVIDU_PRO_CLUSTER_AUTOSCALING_MIN_LOAD", PERCENT, "20",
         "Average load in percent below which a media node is removed.",
-        inert=True,
+        inert=True, changeable=True,
     ),
     Property(
         "OPENVIDU_PRO_CLUSTER_AUTOSCALING_INTERVAL", COUNT, "10",
@@ -140,22 +145,22 @@ MONITORING = (
     Property(
         "OPENVIDU_PRO_STATS_MONITORING_INTERVAL", COUNT, "10",
         "Seconds between two measurements of CPU, memory and network; 0: none.",
-        inert=True,
+        inert=True, changeable=True,
     ),
     Property(
         "OPENVIDU_PRO_STATS_WEBRTC_INTERVAL", COUNT, "30",
         "Seconds between two WebRTC statistics of a client; 0: none.",
-        inert=True,
+        inert=True, changeable=True,
     ),
     Property(
         "OPENVIDU_PRO_NETWORK_QUALITY", BOOL, "false",
         "Tell clients of changes of their network quality.",
-        inert=True,
+        inert=True, changeable=True,
     ),
     Property(
         "OPENVIDU_PRO_NETWORK_QUALITY_INTERVAL", integer(1), "5",
         "Seconds between two measurements of it.",
-        inert=True,
+        inert=True, changeable=True,
     ),
     Property("OPENVIDU_PRO_ELASTICSEARCH", BOOL, "false", "Use Elasticsearch.", inert=True),
     Property(

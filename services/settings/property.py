@@ -25,7 +25,8 @@ class Property(Struct, frozen=True):
     unit. `lands` is the field of `Settings` (`concern.field`) that gets the value, made by `to`
     from the parsed one; empty: it is only kept in `Settings.properties`. `secret` values are never
     shown; `sensitive` ones hold credentials among other things, so no message repeats them.
-    `inert` ones are checked and echoed, and change nothing in this version.
+    `inert` ones are checked and echoed, and change nothing in this version. `changeable` ones are
+    what `POST /openvidu/api/restart` takes (`rest-api.md`, "Restart OpenVidu").
     """
 
     name: str
@@ -37,6 +38,7 @@ class Property(Struct, frozen=True):
     secret: bool = False
     sensitive: bool = False
     inert: bool = False
+    changeable: bool = False
     alias: str = ""  # another name that is taken, too
 
 

@@ -24,6 +24,7 @@ import structlog
 from services.eventlog.follower import follow
 from services.eventlog.jetstream import JetStreamLog, connect
 from services.eventlog.log import EventLog, LogDamaged
+from services.process import until_restart
 from services.settings import Settings, Webhook
 
 from .cdr import CdrFile, finish
@@ -43,8 +44,8 @@ DISK_PAUSE = 1.0  # seconds until lines are written again that the disk refused
 _logger = structlog.get_logger(__name__)
 
 
-async def main(settings: Settings) -> None:
-    """Runs until it is cancelled; stops within three seconds.
+async def main(settings: Settings) -> int:
+    """Runs until it is cancelled or restarted; stops within three seconds.
 
     Raises `StoreUnusable`, `CdrUnusable`, `LogError`: each says what to do.
     """
@@ -59,7 +60,7 @@ async def main(settings: Settings) -> None:
         stack.push_async_callback(client.close)
         log = await JetStreamLog.open(client)
         stack.push_async_callback(log.close)
-        await serve(settings, store, log)
+        return await until_restart(client, serve(settings, store, log))
 
 
 async def serve(

@@ -1,4 +1,4 @@
-"""Signals, streams, configuration and health: `rest-api.md`, "Others"."""
+"""Signals, streams and health: `rest-api.md`, "Others"."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from litestar.handlers import HTTPRouteHandler
 
 from services.conference.commands import SendSignal, UnpublishStream
 from services.conference.model import Reason
-from services.settings.config_object import config_object
 
 from . import examples, replies, schemas
 from .api import Api, HttpRequest
@@ -20,8 +19,6 @@ TAGS = ["Others"]
 
 
 def routes(api: Api) -> list[HTTPRouteHandler]:
-    config = config_object(api.settings)
-
     @post(
         "/signal",
         operation_id="sendSignal",
@@ -69,10 +66,6 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
         command = UnpublishStream(stream_id, Reason.FORCE_UNPUBLISH_BY_SERVER)
         await api.execute(request, session_id, command)
 
-    @get("/config", operation_id="getConfig", summary="Get the active configuration", tags=TAGS)
-    async def show_config() -> Reply:
-        return replies.ok(config)
-
     @get(
         "/health",
         operation_id="getHealth",
@@ -84,11 +77,11 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
         ),
     )
     async def health() -> Reply:
-        if api.nodes.usable():
+        if api.nodes.alive():
             return replies.ok({"status": "UP"})
         return replies.ok({"status": "DOWN"}, 503)
 
-    return [signal, unpublish, show_config, health]
+    return [signal, unpublish, health]
 
 
 @get(

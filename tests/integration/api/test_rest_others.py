@@ -124,7 +124,9 @@ async def test_every_operation_is_documented_under_a_stable_id(api: Any) -> None
         "removeConnection", "generateToken",
         "startRecording", "stopRecording", "getRecording", "listRecordings", "deleteRecording",
         "downloadRecording", "inspectRecording",
-        "unpublishStream", "sendSignal", "getConfig", "getHealth", "livez",
+        "unpublishStream", "sendSignal", "getHealth", "livez",
+        "getConfig", "getPublicUrl", "getVersion", "getRecordingEnabled", "getRecordingPath",
+        "getCdrEnabled", "restart", "getStatus",
     }  # fmt: skip
     start = spec["paths"]["/openvidu/api/recordings/start"]["post"]
     body = spec["components"]["schemas"]["RecordingStartBody"]

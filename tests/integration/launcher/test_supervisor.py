@@ -47,8 +47,8 @@ class Log:
         return self._stream.getvalue().decode()
 
     def service(self, name: str, program: str) -> Service:
-        lines = Lines(name, self.output, Masker([]), as_json=False)
-        return Service(name, (sys.executable, "-c", program), os.environ, lines)
+        lines = Lines(name, self.output, Masker([]).text, as_json=False)
+        return Service(name, (sys.executable, "-c", program), lambda: os.environ, lines)
 
 
 @pytest.fixture
@@ -125,8 +125,8 @@ async def test_a_process_that_lived_for_a_while_is_never_given_up(log: Log) -> N
 
 
 async def test_a_program_that_is_not_there_is_given_up(log: Log) -> None:
-    lines = Lines("api", log.output, Masker([]), as_json=False)
-    missing = Service("api", ("/nowhere/python",), {}, lines)
+    lines = Lines("api", log.output, Masker([]).text, as_json=False)
+    missing = Service("api", ("/nowhere/python",), dict, lines)
     with pytest.raises(GaveUp, match="cannot be started"):
         await asyncio.wait_for(Supervisor([missing], limit=2, pauses=(0.01,)).run(), 20)
 

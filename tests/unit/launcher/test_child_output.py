@@ -14,7 +14,7 @@ from services.logs import Masker
 def lines_of(*chunks: bytes, as_json: bool = False) -> list[str]:
     stream = io.BytesIO()
     output = Output(stream)
-    lines = Lines("media", output, Masker(["the_secret_1"]), as_json=as_json)
+    lines = Lines("media", output, Masker(["the_secret_1"]).text, as_json=as_json)
     for chunk in chunks:
         lines.feed(chunk)
     lines.finish()
