@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from services.conference.commands import Command
+from services.conference.errors import ConferenceError
 from services.eventlog.bus import CommandBus, Outcome
 from services.eventlog.commit import Actor, ActorKind
 from services.eventlog.log import LogUnavailable
@@ -32,14 +35,23 @@ class Commands:
         traceparent: str | None = None,
     ) -> Outcome:
         """As `CommandBus.execute`, and then the projection has it too: whatever is read next
-        shows the command. Raises `NotVisible` beside what the bus raises."""
-        outcome = await self._bus.execute(session_id, command, actor=actor, traceparent=traceparent)
-        if outcome.recorded is not None:
-            try:
-                await self._feed.wait_for(outcome.recorded.sequence, VISIBLE_SECONDS)
-            except TimeoutError:
-                raise NotVisible(
-                    "The command was done, but the database of the answers lags behind. "
-                    "Read before you repeat it."
-                ) from None
+        shows the command, or what was the reason to refuse it or to do nothing. Raises
+        `NotVisible` beside what the bus raises."""
+        try:
+            outcome = await self._bus.execute(
+                session_id, command, actor=actor, traceparent=traceparent
+            )
+        except ConferenceError:
+            with suppress(TimeoutError):
+                await self._feed.wait_for(self._bus.position(session_id), VISIBLE_SECONDS)
+            raise
+        recorded = outcome.recorded
+        sequence = recorded.sequence if recorded else self._bus.position(session_id)
+        try:
+            await self._feed.wait_for(sequence, VISIBLE_SECONDS)
+        except TimeoutError:
+            raise NotVisible(
+                "The command was done, but the database of the answers lags behind. "
+                "Read before you repeat it."
+            ) from None
         return outcome

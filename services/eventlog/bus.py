@@ -162,6 +162,12 @@ class CommandBus:
             self._keep(session_id, aggregate)
             return aggregate.state
 
+    def position(self, session_id: str) -> int:
+        """The sequence of the session's last commit that its last decision here was based on; 0 if
+        there was none, or it is forgotten."""
+        aggregate = self._cache.get(session_id)
+        return aggregate.sequence if aggregate else 0
+
     def observe(self, step: Step) -> None:
         """Keep a cached session warm with what a follower saw; others are left alone."""
         recorded = step.recorded
