@@ -16,6 +16,7 @@ from services.eventlog.restarts import Restarts
 from services.settings import Settings
 
 from . import metrics
+from .announcements import cluster_id
 from .app import create_app
 from .commands import Commands
 from .database import Database, default_url
@@ -26,8 +27,10 @@ from .projections import Projector
 from .proxies import Proxies
 from .reactors import Reactors
 from .reactors.garbage import GarbageCollector
+from .reactors.membership import Membership
 from .reactors.nodes import NodeWatch
 from .reactors.recordings import RecordingTimers
+from .registry import Registry
 from .rest.api import Api
 from .rest.auth import Door
 from .rest.limits import Logins
@@ -63,7 +66,8 @@ async def service(
     `environ`: that of the process, where a restart keeps new settings.
     """
     database = Database(default_url(settings.storage))
-    nodes = Nodes(client)
+    registry = Registry()
+    nodes = Nodes(client, registry.runs)
     bus = CommandBus(event_log)
     views = Views(database, settings.access)
     gateway = Gateway(settings, bus, nodes, client)
@@ -72,14 +76,18 @@ async def service(
         (
             GarbageCollector(settings.sessions, utc_ms()),
             RecordingTimers(settings.recording),
-            NodeWatch(nodes, lambda: client.is_connected),
+            NodeWatch(nodes, registry, lambda: client.is_connected),
+            Membership(nodes, registry, cluster_id(settings)),
         ),
     )
-    feed = Feed(event_log, Projector(database), views, bus, (gateway, reactors))
+    feed = Feed(event_log, Projector(database), views, bus, (registry, gateway, reactors))
+    nodes.on_instance = lambda _: reactors.wake()
     access = settings.access
     commands = Commands(bus, feed)
     restarting = Restarting(Restarts(client), commands, views, access.secret, environ)
-    api = Api(settings, bus, feed, commands, views, nodes, restarting, RECORDING_START_SECONDS)
+    api = Api(
+        settings, bus, feed, commands, views, nodes, registry, restarting, RECORDING_START_SECONDS
+    )
     logins = Logins(access.login_failures, access.login_window)
     more = [websocket_handler(gateway), *pages(api)]
     traffic = Traffic() if settings.metrics.enabled else None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import signal
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from time import monotonic, process_time, time
 from uuid import uuid4
 
@@ -34,10 +36,11 @@ from services.conference.calls import (
 from services.eventlog.jetstream import JetStreamLog, connect
 from services.eventlog.log import EventLog
 from services.process import until_restart
-from services.settings import Media, Settings
+from services.settings import VERSION, Media, Settings
 
 from .codecless import loaded_codecs
 from .following import apply
+from .negotiation import VIDEO_CODECS
 from .node import Node
 
 CALLS: tuple[type[Call], ...] = (
@@ -52,6 +55,8 @@ CALLS: tuple[type[Call], ...] = (
 )
 PENDING_CALLS = 1024  # of each kind
 HEARTBEAT = 1.0  # seconds
+STATM = Path("/proc/self/statm")
+PAGE = resource.getpagesize()  # bytes
 log = structlog.get_logger(__name__)
 _encoder = msgspec.json.Encoder()
 
@@ -169,4 +174,16 @@ class Service:
             load=load,
             publishers=len(publications),
             subscribers=sum(len(p.subscriptions) for p in publications),
+            port=self.node.port.address[1],
+            memory=_resident(),
+            version=VERSION,
+            capabilities=("opus", *VIDEO_CODECS),
         )
+
+
+def _resident() -> int:
+    """Bytes of memory that the process holds; 0 where the system does not tell."""
+    try:
+        return int(STATM.read_text().split()[1]) * PAGE
+    except OSError:
+        return 0

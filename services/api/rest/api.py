@@ -12,6 +12,7 @@ from msgspec import Struct
 from services.api.commands import Commands
 from services.api.feed import Feed
 from services.api.nodes import Nodes
+from services.api.registry import Registry
 from services.api.restarting import Restarting
 from services.api.views import Views
 from services.conference.commands import Command
@@ -30,6 +31,7 @@ class Api(Struct, frozen=True):
     commands: Commands
     views: Views
     nodes: Nodes
+    registry: Registry
     restarting: Restarting
     recording_start_seconds: float
     rng: Random = SystemRandom()

@@ -77,7 +77,7 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
         ),
     )
     async def health() -> Reply:
-        if api.nodes.alive():
+        if api.nodes.usable():
             return replies.ok({"status": "UP"})
         return replies.ok({"status": "DOWN"}, 503)
 
