@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -75,3 +79,57 @@ async def test_requests_in_one_pipe_are_answered_in_order(api: Any) -> None:
     last = b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
     found = await answer_to(api, one * 5 + last)
     assert found.count(b"HTTP/1.1 200 ") == 6
+
+
+MUCH = b"GET /docs/openapi.json HTTP/1.1\r\nHost: a\r\n\r\n" * 200
+
+
+@contextmanager
+def deaf_client(api: Any) -> Iterator[socket.socket]:
+    """Asks for more than the system takes for it, has hardly room for it, and reads nothing."""
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.settimeout(20)
+        client.connect(("127.0.0.1", api.port))
+        client.sendall(MUCH)
+        client.setblocking(False)
+        yield client
+
+
+def is_served(api: Any, client: socket.socket) -> bool:
+    """Does this process hold its end of the connection?"""
+    held = set()
+    for file in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            held.add(file.readlink().name)
+    ends = [f"0100007F:{port:04X}" for port in (api.port, client.getsockname()[1])]
+    lines = [line.split() for line in Path("/proc/self/net/tcp").read_text().splitlines()[1:]]
+    return any(line[1:3] == ends and f"socket:[{line[9]}]" in held for line in lines)
+
+
+async def test_who_does_not_read_is_given_up(start: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.api.server.UNREAD_SECONDS", 1.0)
+    async with start() as api:
+        with deaf_client(api) as client:
+
+            async def served() -> bool:
+                return is_served(api, client)
+
+            async def given_up() -> bool:
+                return not is_served(api, client)
+
+            await api.eventually(served)
+            await api.eventually(given_up)
+        assert (await api.get("/sessions")).status == 200
+
+
+async def test_who_reads_slowly_is_waited_for(start: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.api.server.UNREAD_SECONDS", 1.0)
+    loop = asyncio.get_running_loop()
+    async with start() as api:
+        with deaf_client(api) as client:
+            began = loop.time()
+            while loop.time() - began < 3:
+                assert await loop.sock_recv(client, 8192)
+                await asyncio.sleep(0.3)
+            assert is_served(api, client)

@@ -134,6 +134,13 @@ async def test_the_access_log_has_one_line_a_request_and_no_query() -> None:
     assert (other["operation"], other["client"]) == ("unknown", None)
 
 
+async def test_without_the_access_log_there_is_no_line() -> None:
+    with capture_logs() as lines:
+        await sent(Surrounded(app, traffic=Traffic()), scope_of())
+        await sent(Surrounded(app), scope_of())
+    assert [line["event"] for line in lines] == ["inside", "inside"]
+
+
 async def test_the_access_log_has_one_line_a_websocket() -> None:
     with capture_logs() as lines:
         await sent(Surrounded(app, access_log=True), scope_of(type="websocket"))

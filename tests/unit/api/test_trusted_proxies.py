@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from services.api.proxies import Proxies
+from services.settings.load import SettingsError, load
 
 PROXIES = Proxies([ip_network("10.0.0.0/8"), ip_network("2001:db8:ffff::/48")])
 
@@ -62,3 +63,14 @@ def test_a_real_ip_is_left_only_where_a_proxy_says_nothing_else() -> None:
     assert seen("192.0.2.9", x_real_ip="192.0.2.1") == ("192.0.2.9", None)
     both = seen("10.0.0.1", x_real_ip="6.6.6.6", x_forwarded_for="192.0.2.1")
     assert both == ("192.0.2.1", None)
+
+
+def test_they_are_addresses_or_networks_in_the_settings() -> None:
+    given = {"TERTULIA_TRUSTED_PROXIES": "10.0.0.1, 192.168.7.1/16,::1"}
+    assert load(given).access.trusted_proxies == (
+        ip_network("10.0.0.1/32"), ip_network("192.168.0.0/16"), ip_network("::1/128"),
+    )  # fmt: skip
+    assert load({}).access.trusted_proxies == ()
+    for wrong in ("proxy.example", "10.0.0.0/33", "10.0.0.1;10.0.0.2", "10.0.0.1,"):
+        with pytest.raises(SettingsError, match="TERTULIA_TRUSTED_PROXIES"):
+            load({"TERTULIA_TRUSTED_PROXIES": wrong})
