@@ -4,13 +4,24 @@ the position."""
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import structlog
 from msgspec import Struct
 from msgspec.structs import replace
-from sqlalchemy import Connection, Table, bindparam, delete, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Delete,
+    Insert,
+    Table,
+    Update,
+    bindparam,
+    delete,
+    or_,
+    update,
+)
 
 from services.conference import state
 from services.eventlog.follower import Step, replay
@@ -50,11 +61,6 @@ class Changes:
         self.recordings: Rows = {}
         for step in steps:
             self._take(step)
-
-    @property
-    def touched(self) -> set[str]:
-        """The ids of the sessions whose answers may have changed."""
-        return {key[0] for key in self.sessions} | {key[0] for key in self.connections}
 
     def _take(self, step: Step) -> None:
         before, after, ordinal = step.before, step.after, step.recorded.sequence
@@ -106,12 +112,52 @@ def _put(rows: Rows, key: Key, value: Any, recording: bool = False) -> None:
     rows[key] = Row(value, earlier.ordinal if earlier else None, recording)
 
 
+_KEYS = {
+    tables.sessions: ("id",),
+    tables.connections: ("session_id", "id"),
+    tables.recordings: ("id",),
+}
+
+
+class _Statements(NamedTuple):
+    """Of one table, made once: making them costs more than running them."""
+
+    remove: Delete
+    put: Insert
+    change: Update
+
+
+def _at(table: Table, keys: tuple[str, ...]) -> list[ColumnElement[bool]]:
+    return [table.c[name] == bindparam(f"key_{name}") for name in keys]
+
+
+_MOVE = (
+    update(tables.position)
+    .where(
+        tables.position.c.id == 1,
+        or_(
+            tables.position.c.sequence == bindparam("was"),
+            tables.position.c.sequence == bindparam("target"),
+        ),
+    )
+    .values(sequence=bindparam("new_sequence"), digest=bindparam("new_digest"))
+)
+
+
 class Projector:
     """Keeps the database at a position of the log. `apply` one batch after the other."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self.position = Position()
+        self._statements = {
+            table: _Statements(
+                delete(table).where(*_at(table, keys)),
+                database.upsert(table, keys),
+                update(table).where(*_at(table, keys)),
+            )
+            for table, keys in _KEYS.items()
+        }
 
     async def open(self, event_log: EventLog) -> Position:
         """Where the database stands, after emptying one that does not fit the log."""
@@ -139,9 +185,9 @@ class Projector:
 
         def work(connection: Connection) -> None:
             self._move(connection, target)
-            self._write(connection, tables.sessions, ("id",), changes.sessions)
-            self._write(connection, tables.connections, _CONNECTION, changes.connections)
-            self._write(connection, tables.recordings, ("id",), changes.recordings)
+            self._write(connection, tables.sessions, changes.sessions)
+            self._write(connection, tables.connections, changes.connections)
+            self._write(connection, tables.recordings, changes.recordings)
 
         await self._database.write(work)
         self.position = target
@@ -149,11 +195,14 @@ class Projector:
 
     def _move(self, connection: Connection, target: Position) -> None:
         """The new position; the target itself if an earlier try was done but not acknowledged."""
-        at = tables.position.c
         moved = connection.execute(
-            update(tables.position)
-            .where(at.id == 1, at.sequence.in_([self.position.sequence, target.sequence]))
-            .values(sequence=target.sequence, digest=target.digest)
+            _MOVE,
+            {
+                "was": self.position.sequence,
+                "target": target.sequence,
+                "new_sequence": target.sequence,
+                "new_digest": target.digest,
+            },
         )
         if moved.rowcount != 1:
             raise ProjectionShared(
@@ -161,14 +210,14 @@ class Projector:
                 "database. Give each api process a TERTULIA_DATABASE_URL of its own."
             )
 
-    def _write(
-        self, connection: Connection, table: Table, keys: tuple[str, ...], rows: Rows
-    ) -> None:
+    def _write(self, connection: Connection, table: Table, rows: Rows) -> None:
+        if not rows:
+            return
         gone: list[dict[str, Any]] = []
         new: list[dict[str, Any]] = []
         changed: list[dict[str, Any]] = []
         for key, row in rows.items():
-            names = dict(zip(keys, key, strict=True))
+            names = dict(zip(_KEYS[table], key, strict=True))
             at = {f"key_{name}": part for name, part in names.items()}
             if row is None:
                 gone.append(at)
@@ -176,16 +225,13 @@ class Projector:
                 changed.append({**at, **_columns(row)})
             else:
                 new.append({**names, **_columns(row), "ordinal": row.ordinal})
-        at_key = [table.c[name] == bindparam(f"key_{name}") for name in keys]
+        statements = self._statements[table]
         if gone:
-            connection.execute(delete(table).where(*at_key), gone)
+            connection.execute(statements.remove, gone)
         if new:
-            connection.execute(self._database.upsert(table, keys), new)
+            connection.execute(statements.put, new)
         if changed:
-            connection.execute(update(table).where(*at_key), changed)
-
-
-_CONNECTION = ("session_id", "id")
+            connection.execute(statements.change, changed)
 
 
 def _columns(row: Row) -> dict[str, Any]:

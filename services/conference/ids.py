@@ -20,12 +20,16 @@ AGGREGATE_ID = re.compile(f"(node:)?{SESSION_ID.pattern}")
 
 
 class RandomSource(Protocol):
-    def choice(self, seq: str, /) -> str: ...
+    def randrange(self, stop: int, /) -> int: ...
 
 
 def _mark(rng: RandomSource, length: int) -> str:
-    first = rng.choice(ascii_uppercase)
-    return first + "".join(rng.choice(ALPHANUMERIC) for _ in range(length - 1))
+    number = rng.randrange(len(ascii_uppercase) * len(ALPHANUMERIC) ** (length - 1))
+    letters = ""
+    for _ in range(length - 1):
+        number, digit = divmod(number, len(ALPHANUMERIC))
+        letters += ALPHANUMERIC[digit]
+    return ascii_uppercase[number] + letters
 
 
 def session_id(rng: RandomSource) -> str:

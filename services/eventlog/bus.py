@@ -20,7 +20,7 @@ from uuid import uuid4
 import structlog
 from msgspec import Struct
 
-from services.conference.commands import Command
+from services.conference.commands import Command, InitializeSession
 from services.conference.decide import decide
 from services.conference.errors import ConferenceError
 from services.conference.events import Event
@@ -138,9 +138,12 @@ class CommandBus:
         deadline = asyncio.get_running_loop().time() + self._patience
         async with self._turn(session_id, deadline):
             aggregate = self._taken(session_id)
-            fresh = aggregate is None
+            fresh = False
             if aggregate is None:
-                aggregate = await self._read(session_id, _Aggregate())
+                aggregate = _Aggregate()
+                if not isinstance(command, InitializeSession):  # which mostly makes a new one
+                    aggregate = await self._read(session_id, aggregate)
+                    fresh = True
             elif command_id is not None and command_id in aggregate.commands:
                 return await self._repeated(session_id, aggregate, command_id)
             return await self._execute(

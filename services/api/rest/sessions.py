@@ -90,7 +90,7 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
     )
     async def retrieve_all(request: HttpRequest) -> Reply:
         pending = flag(request, "pendingConnections", default=False)
-        return replies.page(await views.sessions(pending=pending))
+        return replies.ok(await views.sessions(pending=pending))
 
     @delete(
         "/sessions/{session_id:str}",

@@ -38,7 +38,6 @@ async def test_a_change_of_an_earlier_row_keeps_its_place(story: Any) -> None:
     changes = Changes(await story.steps(after=2))
     assert changes.connections[("salon", "con_ana")].ordinal is None
     assert not changes.sessions, "a connection is no column of its session"
-    assert changes.touched == {"salon"}
 
 
 async def test_what_came_and_went_in_one_batch_is_removed(story: Any) -> None:
@@ -81,7 +80,6 @@ async def test_recordings_mark_their_session_and_outlive_it(story: Any) -> None:
     await story.do(DeleteRecording("salon"))
     changes = Changes(await story.steps(after=5))
     assert changes.recordings == {("salon",): None}
-    assert changes.touched == set()
 
 
 async def test_the_mark_of_a_recording_goes_with_it(story: Any) -> None:
@@ -101,7 +99,6 @@ async def test_commits_that_no_answer_shows_write_nothing(story: Any) -> None:
     assert not changes.sessions
     assert not changes.connections
     assert not changes.recordings
-    assert not changes.touched
 
 
 async def test_sessions_do_not_mix(story: Any) -> None:
