@@ -6,7 +6,7 @@ The real client libraries are driven as applications drive them: openvidu-node-c
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pyopenvidu
 import pytest
@@ -14,16 +14,18 @@ import pytest_asyncio
 from playwright.async_api import async_playwright
 
 from tests.compat.node_client import Node, Remote
+from tests.compat.python_client import Connect
 from tests.e2e.conftest import CHROMIUM_FLAGS, find_chromium
 from tests.e2e.page_client import Pages
 from tests.e2e.server_under_test import SECRET, Server
 
-Connect = Callable[[], pyopenvidu.OpenVidu]
-
 
 @pytest_asyncio.fixture(loop_scope="package", scope="package")
 async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
-    server = Server(tmp_path_factory.mktemp("server"))
+    server = Server(
+        tmp_path_factory.mktemp("server"),
+        OPENVIDU_RECORDING_AUTOSTOP_TIMEOUT="0",  # a recording ends with the last participant
+    )
     await server.start()
     yield server
     await server.stop()

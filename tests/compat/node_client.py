@@ -49,7 +49,9 @@ class Node:
         self._last = 0
 
     async def start(self) -> None:
-        assert LIBRARY.exists(), "openvidu-node-client is missing: run `npm ci` in tests/compat/node"
+        assert LIBRARY.exists(), (
+            "openvidu-node-client is missing: run `npm ci` in tests/compat/node"
+        )
         self._process = await asyncio.create_subprocess_exec(
             "node", str(HERE / "bridge.js"), stdin=PIPE, stdout=PIPE, limit=2**24
         )
@@ -86,3 +88,10 @@ class Node:
         if isinstance(value, dict) and value.keys() == {"object"}:
             return Remote(self, value["object"])
         return value
+
+
+async def settled(client: Remote) -> None:
+    """Nothing changes between two fetches. The first after an own call may find a change with
+    any server: it puts the keys into another order."""
+    await client.call("fetch")
+    assert await client.call("fetch") is False
