@@ -21,7 +21,6 @@ from services.eventlog.restarts import Found, Restart, Restarts, Superseded
 from services.settings import changes
 
 from .commands import Commands
-from .database import DatabaseAway
 from .views import Views
 
 CLOSE_SECONDS = 15.0  # for all sessions; those left then find their media gone
@@ -128,21 +127,13 @@ class Restarting:
                     return
             recordings.update(outcome.after.recordings)
 
-        while ids := set(await self._open_sessions()) - refused:
+        while ids := set(self._views.open_sessions()) - refused:
             try:
                 async with asyncio.TaskGroup() as closing:
                     for session_id in ids:
                         closing.create_task(close(session_id))
             except* LogUnavailable as away:
                 log.warning("sessions not closed yet", why=str(away.exceptions[0]))
-                await asyncio.sleep(PAUSE)
-
-    async def _open_sessions(self) -> list[str]:
-        while True:
-            try:
-                return [str(session["id"]) for session in await self._views.sessions()]
-            except DatabaseAway as error:
-                log.warning("sessions not closed yet", why=str(error))
                 await asyncio.sleep(PAUSE)
 
     async def _until_complete(self, recordings: set[str]) -> None:

@@ -80,7 +80,9 @@ async def service(
             Membership(nodes, registry, cluster_id(settings)),
         ),
     )
-    feed = Feed(event_log, Projector(database), views, bus, (registry, gateway, reactors))
+    feed = Feed(
+        event_log, Projector(database), views, bus, (gateway, reactors), in_memory=(registry,)
+    )
     nodes.on_instance = lambda _: reactors.wake()
     access = settings.access
     commands = Commands(bus, feed)

@@ -98,6 +98,10 @@ class Views:
                 del self._unwritten[step.session_id]
         self._written.reach(steps[-1].recorded.sequence)
 
+    def open_sessions(self) -> list[str]:
+        """The ids of all open sessions, in the order of their creation."""
+        return list(self._open)
+
     async def session(self, session_id: str, *, pending: bool = False) -> Raw | None:
         """`pending`: list the pending connections too."""
         found = await self._find(session_id)
@@ -109,7 +113,7 @@ class Views:
         known = self._pages.get(pending)
         if known is not None and known[0] == position:
             return known[1]
-        found = await self._find_all(list(self._open))
+        found = await self._find_all(self.open_sessions())
         content = [self._rendered(each, pending) for each in found]
         page = {"numberOfElements": len(content), "content": content}
         answer = Raw(_encoder.encode(page))
