@@ -19,14 +19,17 @@ MASK = "***"
 VALUE_WIDTH = 1000  # characters of one value; what is longer is cut
 
 _SECRET_KEYS = re.compile(r"secret|token|password|credential|authorization|cookie", re.IGNORECASE)
+# Each with what a text without it need not be searched for, in small letters: most texts.
 _PATTERNS = (
-    (re.compile(r"\btok_\w+"), f"tok_{MASK}"),
-    (re.compile(r"(?i)\b(basic|bearer)\s+[\w+/=.~-]{4,}"), rf"\1 {MASK}"),
+    ("tok_", re.compile(r"\btok_\w+"), f"tok_{MASK}"),
+    ("basic", re.compile(r"(?i)\b(basic)\s+[\w+/=.~-]{4,}"), rf"\1 {MASK}"),
+    ("bearer", re.compile(r"(?i)\b(bearer)\s+[\w+/=.~-]{4,}"), rf"\1 {MASK}"),
     (
+        "authorization",
         re.compile(r"(?i)(authorization[\"']?\s*[:=]\s*[\"']?)(?!basic|bearer)[^\s,\"'}]+"),
         rf"\1{MASK}",
     ),
-    (re.compile(r"(://)[^/@\s]+@"), rf"\1{MASK}@"),
+    ("://", re.compile(r"(://)[^/@\s]+@"), rf"\1{MASK}@"),
 )
 _HEAD = ("timestamp", "level", "service", "event", "exception", "stack")
 
@@ -61,8 +64,10 @@ class Masker:
     def text(self, text: str) -> str:
         if self._known is not None:
             text = self._known.sub(MASK, text)
-        for pattern, replacement in _PATTERNS:
-            text = pattern.sub(replacement, text)
+        small = text.lower()
+        for sign, pattern, replacement in _PATTERNS:
+            if sign in small:
+                text = pattern.sub(replacement, text)
         return text
 
     def __call__(self, logger: WrappedLogger, method: str, entry: EventDict) -> EventDict:

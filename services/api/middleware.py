@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import Any
 
 import structlog
-from structlog.contextvars import bind_contextvars
+from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from services.logs import VALUE_WIDTH
 
@@ -35,8 +35,9 @@ log = structlog.get_logger(__name__)
 class Surrounded:
     """`app` with all that; `traffic` and `proxies` only if they are wanted.
 
-    The server must give each request a context of its own (`contextvars`): what is bound here
-    stays bound, so that the server's own lines about a request have its id as well.
+    What it binds to the context (`contextvars`) stays there, so that the server's own lines about
+    a request have its id as well. Servers may hand a context on to the connection's next request,
+    so each begins with a clear one.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Surrounded:
         if self._proxies is not None:
             self._proxies.unveil(scope)
         request_id = _request_id(scope["headers"])
+        clear_contextvars()
         bind_contextvars(request_id=request_id)
         if parent := traceparent(scope["headers"]):
             bind_contextvars(trace_id=trace_id(parent))

@@ -53,7 +53,6 @@ async def serve(app: Any, *, host: str, port: int, tls: Files | None = None) -> 
         log_config=None,
         access_log=False,
         proxy_headers=False,  # it would trust whatever comes from this machine
-        reset_contextvars=True,  # what log lines of a request have is not of the one before
         server_header=False,
         timeout_graceful_shutdown=DRAIN_SECONDS,
         ssl_certfile=tls.certificate if tls else None,

@@ -51,15 +51,17 @@ def scope_of(**more: Any) -> dict[str, Any]:
     }
 
 
-async def sent(surrounded: Surrounded, scope: dict[str, Any]) -> list[Any]:
-    """In a context of its own, as the server gives one to each request."""
+async def sent(
+    surrounded: Surrounded, scope: dict[str, Any], context: contextvars.Context | None = None
+) -> list[Any]:
+    """In a context of its own, or in one that had a request before."""
     messages: list[Any] = []
 
     async def send(message: Any) -> None:
         messages.append(message)
 
     call = surrounded(scope, None, send)  # type: ignore[arg-type]
-    await asyncio.create_task(call, context=contextvars.Context())  # type: ignore[arg-type]
+    await asyncio.create_task(call, context=context or contextvars.Context())  # type: ignore[arg-type]
     return messages
 
 
@@ -96,10 +98,11 @@ async def test_each_request_has_an_id_of_its_own() -> None:
 
 
 async def test_log_lines_have_the_id_and_the_trace_of_their_request_alone() -> None:
+    context = contextvars.Context()
     with capture_logs(processors=[merge_contextvars]) as lines:
         traced = [(b"x-request-id", b"one"), (b"traceparent", PARENT.encode())]
-        await sent(Surrounded(app), scope_of(headers=traced))
-        await sent(Surrounded(app), scope_of(headers=[(b"x-request-id", b"two")]))
+        await sent(Surrounded(app), scope_of(headers=traced), context)
+        await sent(Surrounded(app), scope_of(headers=[(b"x-request-id", b"two")]), context)
         log.info("outside")
     one, two, outside = lines
     assert (one["request_id"], one["trace_id"]) == ("one", TRACE)
