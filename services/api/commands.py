@@ -32,6 +32,7 @@ class Commands:
         command: Command,
         *,
         actor: Actor = REST,
+        command_id: str | None = None,
         traceparent: str | None = None,
     ) -> Outcome:
         """As `CommandBus.execute`, and then the projection has it too: whatever is read next
@@ -39,7 +40,11 @@ class Commands:
         `NotVisible` beside what the bus raises."""
         try:
             outcome = await self._bus.execute(
-                session_id, command, actor=actor, traceparent=traceparent
+                session_id,
+                command,
+                actor=actor,
+                command_id=command_id,
+                traceparent=traceparent,
             )
         except ConferenceError:
             with suppress(TimeoutError):

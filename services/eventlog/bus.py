@@ -47,12 +47,13 @@ class SessionBusy(LogUnavailable):
 
 class Outcome(NamedTuple):
     """`recorded` is `None` if there was nothing to do. `before` and `after` are the states around
-    the commit, also where a command id was repeated and the commit is an old one."""
+    the commit, also where a command id was `repeated` and the commit is an old one."""
 
     recorded: Recorded | None
     events: tuple[Event, ...]
     before: State
     after: State
+    repeated: bool = False
 
 
 class Counters(Struct):
@@ -165,6 +166,12 @@ class CommandBus:
             self._keep(session_id, aggregate)
             return aggregate.state
 
+    async def knows(self, session_id: str, command_id: str) -> bool:
+        """Does the session have a commit of that command id?"""
+        await self.load(session_id)
+        aggregate = self._cache.get(session_id)
+        return aggregate is not None and command_id in aggregate.commands
+
     def position(self, session_id: str) -> int:
         """The sequence of the session's last commit that its last decision here was based on; 0 if
         there was none, or it is forgotten."""
@@ -267,7 +274,7 @@ class CommandBus:
             before = state
             state = evolve_all(before, recorded.commit.events)
             if recorded.commit.id == command_id:
-                return Outcome(recorded, recorded.commit.events, before, state)
+                return Outcome(recorded, recorded.commit.events, before, state, repeated=True)
         raise LogDamaged(f"The commit {command_id} of {session_id} is gone from the log.")
 
     async def _read(self, session_id: str, aggregate: _Aggregate) -> _Aggregate:

@@ -38,10 +38,11 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
     async def make(
         request: HttpRequest, session_id: str, body: ConnectionBody | TokenBody
     ) -> Connection:
-        connection_id = ids.connection_id(api.rng)
+        source = api.source(request, session_id)
+        connection_id = ids.connection_id(source)
         command = CreateConnection(
             connection_id,
-            ids.token(api.rng),
+            ids.token(source),
             role=body.role or Role.PUBLISHER,
             record=body.record is not False,
             server_data=body.data or "",

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from litestar import delete, get, post
 from litestar.handlers import HTTPRouteHandler
@@ -55,6 +56,19 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
         session_id = session_of_recording(recording_id)
         await api.execute(request, session_id, DeleteRecording(recording_id))
 
+    async def options_for(
+        request: HttpRequest, session_id: str, given: dict[str, Any]
+    ) -> RecordingOptions:
+        if await api.repeats(request, session_id):
+            return fit(given, RecordingStartBody).options()
+        session = _recordable(await api.bus.load(session_id))
+        options = fit(given, RecordingStartBody).options()
+        properties = resolve(options, session.properties.default_recording_properties)
+        check_ranges(properties, 422)
+        if properties.output_mode is not OutputMode.INDIVIDUAL:
+            raise ApiError(501, "This version records with outputMode INDIVIDUAL only")
+        return options
+
     @post(
         "/recordings/start",
         operation_id="startRecording",
@@ -85,12 +99,7 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
         if not enabled:
             return replies.empty(501)
         session_id = fit(given, RecordedSession).session
-        session = _recordable(await api.bus.load(session_id))
-        options = fit(given, RecordingStartBody).options()
-        properties = resolve(options, session.properties.default_recording_properties)
-        check_ranges(properties, 422)
-        if properties.output_mode is not OutputMode.INDIVIDUAL:
-            raise ApiError(501, "This version records with outputMode INDIVIDUAL only")
+        options = await options_for(request, session_id, given)
         with api.feed.watch(session_id) as watch:
             outcome = await api.execute(request, session_id, StartRecording(options))
             recording = await _started(api, watch, outcome)
@@ -208,8 +217,10 @@ def _recordable(state: State) -> Session:
 
 async def _started(api: Api, watch: Watch, outcome: Outcome) -> Recording | str:
     """Wait for the recorder; the recording once it runs, else why it does not."""
-    state = outcome.after
     requested = next(e for e in outcome.events if isinstance(e, RecordingRequested))
+    state = outcome.after
+    if outcome.repeated:
+        state = await api.bus.load(session_of_recording(requested.recording_id))
     sequence = outcome.recorded.sequence if outcome.recorded else 0
     try:
         async with asyncio.timeout(api.recording_start_seconds):

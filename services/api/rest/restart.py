@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import cast
 
 import msgspec
@@ -16,6 +15,7 @@ from . import replies
 from .api import Api, HttpRequest
 from .bodies import Body
 from .errors import ApiError
+from .idempotency import key_of
 from .openapi import operation
 from .parsing import read
 from .replies import Reply
@@ -24,7 +24,6 @@ from .schemas import Answer, Milliseconds
 TAGS = ["Others"]
 MOST_PROBLEMS = 20  # told of in one answer
 
-_KEY = re.compile(r"[!-~]{1,200}")
 
 RestartBody = cast(
     type[Body],
@@ -67,9 +66,7 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
         ),
     )
     async def restart(request: HttpRequest) -> Reply:
-        key = request.headers.get("idempotency-key")
-        if key is not None and not _KEY.fullmatch(key):
-            raise ApiError(400, "Idempotency-Key takes 1 to 200 visible ASCII characters")
+        key = key_of(request.scope["headers"])
         try:
             await restarting.ask(await read(request), key)
         except SettingsError as error:

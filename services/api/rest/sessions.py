@@ -58,7 +58,7 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
     async def initialize(request: HttpRequest) -> Reply:
         body = await parse(request, SessionBody)
         properties = body.properties(api.settings.streams)
-        session_id = properties.custom_session_id or ids.session_id(api.rng)
+        session_id = properties.custom_session_id or ids.session_id(api.source(request))
         outcome = await api.execute(request, session_id, InitializeSession(session_id, properties))
         session = outcome.after.session
         if session is None:
