@@ -1,6 +1,6 @@
 """How fast the event log is: appends, commands, rebuilds, loads. Run by hand:
 
-    python benchmarks/bench_log.py [--commits 50000] [--rounds 3]
+    python -m benchmarks.bench_log [--commits 50000] [--rounds 3]
 
 Starts its own nats-server in a temporary directory, synced to disk on each write. Prints wall
 rates and CPU microseconds of this process and of the server for each unit of work; the median of
@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
-import resource
 import statistics
 import tempfile
 import time
@@ -24,6 +22,7 @@ from uuid import uuid4
 
 import uvloop
 
+from benchmarks.cpu import cpu_seconds
 from services.conference.commands import (
     CreateConnection,
     InitializeSession,
@@ -52,13 +51,13 @@ class Meter:
         self._rows: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
 
     async def measure(self, name: str, work: Work) -> None:
-        wall, ours, theirs = time.perf_counter(), _own_cpu(), self._server_cpu()
+        wall, ours, theirs = time.perf_counter(), time.process_time(), cpu_seconds(self._pid)
         units = await work()
         self._rows[name].append(
             (
                 units / (time.perf_counter() - wall),
-                (_own_cpu() - ours) / units * 1e6,
-                (self._server_cpu() - theirs) / units * 1e6,
+                (time.process_time() - ours) / units * 1e6,
+                (cpu_seconds(self._pid) - theirs) / units * 1e6,
             )
         )
 
@@ -67,15 +66,6 @@ class Meter:
         for name, rows in self._rows.items():
             rate, ours, theirs = (statistics.median(column) for column in zip(*rows, strict=True))
             print(f"{name:42}{rate:12,.0f}{ours:9.1f}{theirs:11.1f}")
-
-    def _server_cpu(self) -> float:
-        fields = Path(f"/proc/{self._pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _own_cpu() -> float:
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
 
 
 async def append(log: JetStreamLog, session_id: str, count: int) -> None:

@@ -27,6 +27,7 @@ from time import monotonic
 import msgspec
 import uvloop
 
+from benchmarks.cpu import cpu_seconds
 from services.conference.calls import (
     AcceptAnswer,
     Answer,
@@ -47,7 +48,6 @@ NODE = "media_bench"
 TOKEN = "bench"
 WINDOWS, SECONDS = 3, 3.0
 SIZE = 1100  # bytes of RTP
-TICKS = os.sysconf("SC_CLK_TCK")
 Ask = Callable[[Call], Awaitable[Reply]]
 
 
@@ -119,11 +119,6 @@ class Load:
             f"{statistics.median(self.costs):.2f} us CPU per forwarded packet "
             f"(windows {windows}), delivered {min(self.shares):.2%}"
         )
-
-
-def cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 async def drive(arguments: argparse.Namespace) -> None:

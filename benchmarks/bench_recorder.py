@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import random
 import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.cpu import cpu_seconds
 from services.eventlog.jetstream import JetStreamLog, connect
 from services.eventlog.server import NatsServer
 from tests.integration.recorder.clip import Clip
@@ -35,11 +35,6 @@ def heavy_clip() -> Clip:
         for number in range(120)
     ]
     return Clip(video, [rng.randbytes(120) for _ in range(200)], 640, 480)
-
-
-def cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 async def main(streams: int, seconds: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from .load import Requests, Step
+from .load import FIRST, Requests, Step
 from .servers import AUTH
 
 API = "/openvidu/api/sessions"
@@ -40,13 +40,13 @@ CONNECTION = {
 
 
 def http(method: str, path: str, body: object = None, *, authorization: bytes = b"") -> bytes:
-    """A request; `%09d` in it will be a number."""
-    content = b"" if body is None else json.dumps(body).encode()
+    """A request; `%010d` in it will be a number, and `"%d"` in its body a number of JSON."""
+    content = b"" if body is None else json.dumps(body).encode().replace(b'"%d"', b"%d")
     head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n".encode()
     if authorization:
         head += b"Authorization: " + authorization + b"\r\n"
     if content:
-        length = len(content % 0) if b"%" in content else len(content)
+        length = len(content % FIRST) if b"%" in content else len(content)
         head += b"Content-Type: application/json\r\nContent-Length: %d\r\n" % length
     return head + b"\r\n" + content
 
@@ -56,7 +56,7 @@ def _ours(method: str, path: str, body: object = None) -> bytes:
 
 
 def new_session(name: str = "") -> Step:
-    """`name`: with a `%09d` in it."""
+    """`name`: with a `%010d` in it."""
     body = SESSION | {"customSessionId": name}
     piece = b'"id":"' + (name.partition("%")[0].encode() or b"ses_")
     return Step(_ours("POST", "", body), b"200", piece)
@@ -80,7 +80,7 @@ def get_all(query: str = "") -> Step:
 
 
 def seed(port: int, name: str, sessions: int, connections: int = 0) -> list[Requests]:
-    jobs = [Requests(port, 32, (new_session(name),), turns=sessions)]
+    jobs = [Requests(port, 32, (new_session(name),), turns=sessions, modulo=sessions)]
     if connections:
         step, turns = new_connection(name), sessions * connections
         jobs.append(Requests(port, 32, (step,), turns=turns, modulo=sessions))

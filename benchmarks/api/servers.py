@@ -34,7 +34,7 @@ class Server(NamedTuple):
 
 
 @asynccontextmanager
-async def nats(folder: Path) -> AsyncIterator[Server]:
+async def nats(name: str, folder: Path) -> AsyncIterator[Server]:
     """Our settings, our stream."""
     server = NatsServer(folder, token=TOKEN)
     await server.start()
@@ -43,7 +43,7 @@ async def nats(folder: Path) -> AsyncIterator[Server]:
         await (await JetStreamLog.open(client)).close()
         await client.close()
         assert server.process is not None
-        yield Server("bare appends", server.port, 0, server.process.pid, server.url)
+        yield Server(name, server.port, 0, server.process.pid, server.url)
     finally:
         await server.stop()
 
@@ -53,7 +53,7 @@ async def tertulia(
     folder: Path, command: tuple[str, ...] = ("services.api",)
 ) -> AsyncIterator[Server]:
     """The api process and its nats-server, as `tertulia serve` starts them."""
-    async with nats(folder / "nats") as log:
+    async with nats("log", folder / "nats") as log:
         port = free_port()
         environment = os.environ | {
             "DOTENV_PATH": "",

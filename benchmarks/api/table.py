@@ -83,24 +83,33 @@ class Table:
         pairs = zip(ours, self._samples[key], strict=True)
         return statistics.median(value(mine) / value(theirs) for mine, theirs in pairs)
 
+    def thrift(self, key: Key) -> float:
+        """Our requests per CPU second over those of a peer."""
+        return 1 / self.cpu(key)
+
     def judge(
         self,
         aim: str,
         least: float,
         workloads: tuple[str, ...],
         contender: str,
-        measure: Callable[[Key], float],
+        measure: Callable[[Key], float] | None = None,
     ) -> None:
-        """One line for each workload: the measured ratio at every number of clients."""
-        print(aim)
-        for workload in workloads:
-            keys = [key for key in self._samples if key[::2] == (workload, contender)]
+        """One line for each workload: the ratio at every number of clients, of rates by default."""
+        measured = {
+            workload: [key for key in self._samples if key[::2] == (workload, contender)]
+            for workload in workloads
+        }
+        if any(measured.values()):
+            print(aim)
+        for workload, keys in measured.items():
             if not keys:
                 continue
-            ratios = {key.clients: measure(key) for key in keys}
+            ratios = {key.clients: (measure or self.rate)(key) for key in keys}
             shown = ", ".join(f"{ratio:.2f} at {clients}" for clients, ratio in ratios.items())
+            costs = "" if measure else f" (CPU {', '.join(f'{self.cpu(key):.2f}' for key in keys)})"
             reached = "yes" if min(ratios.values()) >= least else "NO"
-            print(f"  {workload:32}{reached:5}{shown}")
+            print(f"  {workload:24}{reached:5}{shown}{costs}")
 
 
 def _or_dash(value: float) -> str:
