@@ -305,11 +305,16 @@ class CommandBus:
             raise SessionBusy(f"{turn.users} commands wait for {session_id}.")
         turn.users += 1
         try:
-            try:
-                async with asyncio.timeout_at(deadline):
-                    await turn.lock.acquire()
-            except TimeoutError:
-                raise SessionBusy(f"The turn of a command of {session_id} never came.") from None
+            if turn.users == 1:
+                await turn.lock.acquire()  # at once, and without the price of a time limit
+            else:
+                try:
+                    async with asyncio.timeout_at(deadline):
+                        await turn.lock.acquire()
+                except TimeoutError:
+                    raise SessionBusy(
+                        f"The turn of a command of {session_id} never came."
+                    ) from None
             try:
                 yield
             finally:

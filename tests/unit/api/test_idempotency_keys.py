@@ -1,4 +1,4 @@
-"""What an `Idempotency-Key` makes: ids that are the same again, and that only the server can tell."""
+"""What an `Idempotency-Key` makes: the same ids again, which only the server can tell."""
 
 from __future__ import annotations
 
