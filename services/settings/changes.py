@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from . import dotenv, folders
 from .kinds import parse
-from .load import MASK, Problem, dotenv_file, load_changed, shown
+from .load import Problem, dotenv_file, load_changed, shown
 from .property import Property
 from .table import PROPERTIES
 
@@ -120,4 +120,5 @@ def _problem(name: str, value: object, message: str) -> Problem:
     if item is None:  # perhaps a mistyped name of a secret: its value is not shown
         label = name if _NAME.fullmatch(name) else repr(name[:100])
         return Problem("", "", f"{label}: {message}")
-    return Problem(name, MASK if isinstance(value, list | dict) else shown(item, value), message)
+    simple = isinstance(value, str) or (isinstance(value, int) and abs(value) < 2**63)
+    return Problem(name, shown(item, value) if simple else "…", message)

@@ -117,6 +117,26 @@ async def test_a_process_that_always_dies_at_its_start_is_given_up_and_the_other
     assert log.text.count("the reason") == 3
 
 
+async def test_a_process_that_ends_for_a_restart_comes_back_at_once_with_what_is_new(
+    log: Log,
+) -> None:
+    environ = {**os.environ, "GENERATION": "0"}
+
+    def renew() -> None:
+        environ["GENERATION"] = str(int(environ["GENERATION"]) + 1)
+
+    program = (
+        "import os, time\n"
+        "print('generation', os.environ['GENERATION'], flush=True)\n"
+        "if int(os.environ['GENERATION']) < 5: raise SystemExit(75)\n" + LIVE
+    )
+    lines = Lines("api", log.output, Masker([]).text, as_json=False)
+    service = Service("api", (sys.executable, "-c", program), lambda: environ, lines)
+    async with running(Supervisor([service], limit=2, pauses=(60.0,), renew=renew)):
+        await until(lambda: "api      | generation 5" in log.text)
+    assert log.text.count("generation") == 6
+
+
 async def test_a_process_that_lived_for_a_while_is_never_given_up(log: Log) -> None:
     dying = log.service("media", "print('up', flush=True)")
     async with running(Supervisor([dying], quick=0.0, limit=2, pauses=(0.01,))) as task:
