@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 
 import aiohttp
 import pytest
 from msgspec.structs import replace
 
-from services.api.projections import Changes, Projector
 from services.api.service import service
-from services.eventlog.follower import Step
+from services.eventlog.follower import Step, follow
 from services.eventlog.jetstream import JetStreamLog, connect
+from services.eventlog.log import EventLog
 from services.eventlog.server import NatsServer
 from services.settings import Settings
 from tests.integration.api.conftest import Answer, Server
@@ -60,10 +61,12 @@ async def test_of_fifty_sessions_with_one_id_one_is_made(
             assert (await server.get("/sessions")).json["numberOfElements"] == 1
 
 
-class Slow(Projector):
-    async def apply(self, steps: list[Step]) -> Changes:
-        await asyncio.sleep(0.5)
-        return await super().apply(steps)
+async def late(event_log: EventLog, *, after: int) -> AsyncGenerator[list[Step], None]:
+    """As `follow`, of a process that is slow to read."""
+    async with aclosing(follow(event_log, after=after)) as batches:
+        async for steps in batches:
+            await asyncio.sleep(0.5)
+            yield steps
 
 
 async def test_a_refusal_is_not_ahead_of_the_answers(
@@ -76,7 +79,7 @@ async def test_a_refusal_is_not_ahead_of_the_answers(
     """What another process did is shown by the time it is a reason to refuse, or to do nothing."""
     async with AsyncExitStack() as stack:
         first = await replica(stack, settings, tmp_path / "first", nats, nats_token)
-        monkeypatch.setattr("services.api.service.Projector", Slow)
+        monkeypatch.setattr("services.api.feed.follow", late)
         second = await replica(stack, settings, tmp_path / "second", nats, nats_token)
 
         made = await first.post("/sessions", {"customSessionId": "salon"})
