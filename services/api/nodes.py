@@ -40,22 +40,20 @@ class Seen(Struct):
     heartbeat: Heartbeat
     at: float  # loop time
     time: int  # UTC ms
-    beats: int = 1  # of any instance, since we listen
     chosen: int = 0  # times since that heartbeat
 
 
 class Nodes:
     """`usable`: may new sessions be placed on the node with this id?
 
-    `on_instance` is called with the heartbeat of a node that is new here or whose process
-    started anew. It must not block."""
+    `on_beat` is called with every heartbeat. It must not block."""
 
     def __init__(self, nats_client: Client, usable: Callable[[str], bool]) -> None:
         self._nats = nats_client
         self._usable = usable
         self._seen: dict[str, Seen] = {}
         self._subscription: Subscription | None = None
-        self.on_instance: Callable[[Heartbeat], None] | None = None
+        self.on_beat: Callable[[Heartbeat], None] | None = None
 
     async def start(self) -> None:
         self._subscription = await self._nats.subscribe(heartbeat_subject(), cb=self._beat)
@@ -79,11 +77,6 @@ class Nodes:
     def seen(self, node_id: str) -> Seen | None:
         """The node, if it was ever heard since we listen."""
         return self._seen.get(node_id)
-
-    def beats(self, node_id: str) -> int:
-        """How often the node was heard since we listen."""
-        seen = self._seen.get(node_id)
-        return 0 if seen is None else seen.beats
 
     def usable(self) -> list[Heartbeat]:
         """The nodes that are alive and may take new sessions, by id."""
@@ -127,18 +120,13 @@ class Nodes:
             return
         if message.subject != heartbeat_subject(heartbeat.node_id):
             return
-        known = self._seen.get(heartbeat.node_id)
-        if known is None and not self._make_room():
+        if heartbeat.node_id not in self._seen and not self._make_room():
             return
-        self._seen[heartbeat.node_id] = Seen(
-            heartbeat,
-            asyncio.get_running_loop().time(),
-            utc_ms(),
-            beats=1 if known is None else known.beats + 1,
-        )
-        if self.on_instance and (known is None or known.heartbeat.instance != heartbeat.instance):
+        now = asyncio.get_running_loop().time()
+        self._seen[heartbeat.node_id] = Seen(heartbeat, now, utc_ms())
+        if self.on_beat is not None:
             try:
-                self.on_instance(heartbeat)
+                self.on_beat(heartbeat)
             except Exception:
                 log.exception("node_hook_failed", node=heartbeat.node_id)
 

@@ -71,19 +71,20 @@ async def service(
     bus = CommandBus(event_log)
     views = Views(database, settings.access)
     gateway = Gateway(settings, bus, nodes, client)
+    membership = Membership(nodes, registry, cluster_id(settings))
     reactors = Reactors(
         bus,
         (
             GarbageCollector(settings.sessions, utc_ms()),
             RecordingTimers(settings.recording),
             NodeWatch(nodes, registry, lambda: client.is_connected),
-            Membership(nodes, registry, cluster_id(settings)),
+            membership,
         ),
     )
     feed = Feed(
         event_log, Projector(database), views, bus, (gateway, reactors), in_memory=(registry,)
     )
-    nodes.on_instance = lambda _: reactors.wake()
+    nodes.on_beat = lambda heartbeat: reactors.wake() if membership.hear(heartbeat) else None
     access = settings.access
     commands = Commands(bus, feed)
     restarting = Restarting(Restarts(client), commands, views, access.secret, environ)

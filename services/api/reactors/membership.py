@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from services.api.announcements import admission
 from services.api.nodes import Nodes
 from services.api.registry import Registry
+from services.conference.calls import Heartbeat
 from services.conference.commands import (
     CloseSession,
     ReportNodeConnected,
@@ -27,6 +28,8 @@ LAUNCH_MS = 10_000
 """A node that is not heard so long after its admission has failed. It was heard just before: on
 premises machines are launched by others."""
 
+Life = tuple[str, int]  # id and time of admission
+
 STARTING = (NodeStatus.LAUNCHING, NodeStatus.CANCELED)
 
 
@@ -35,24 +38,29 @@ class Membership:
         self._nodes = nodes
         self._registry = registry
         self._cluster_id = cluster_id
-        self._beats: dict[str, int] = {}  # those of a starting node when it was admitted
+        self._heard: set[Life] = set()  # nodes that were heard since their admission
+
+    def hear(self, heartbeat: Heartbeat) -> bool:
+        """Of each heartbeat. True if something is due at once."""
+        node = self._registry.known(heartbeat.node_id)
+        if node is not None and node.status in STARTING:
+            self._heard.add(_life(node))
+            return True
+        return _is_welcome(node)
 
     def see(self, session_id: str, before: State | None, after: State) -> bool:
-        node = after.node
-        if node is None:
-            ended = before is not None and before.session is not None and after.session is None
-            return ended and any(map(_ending, self._registry.registered()))
-        if node.status in STARTING:
-            self._beats.setdefault(node.id, self._nodes.beats(node.id))
-        else:
-            self._beats.pop(node.id, None)
-        return True
+        if after.node is not None:
+            return True
+        ended = before is not None and before.session is not None and after.session is None
+        return ended and any(map(_ending, self._registry.registered()))
 
     def due(self, now: int) -> Iterator[Action]:
         yield from self._announced()
-        for node in self._registry.registered():
+        registered = self._registry.registered()
+        self._heard &= {_life(node) for node in registered if node.status in STARTING}
+        for node in registered:
             if node.status in STARTING:
-                if self._nodes.beats(node.id) > self._beats.get(node.id, 0):
+                if _life(node) in self._heard:
                     yield node_action("nodeConnected", node, ReportNodeConnected())
                 elif now - node.launched_at >= LAUNCH_MS:
                     yield node_action("nodeLost", node, ReportNodeLost())
@@ -65,13 +73,13 @@ class Membership:
 
     def _announced(self) -> Iterator[Action]:
         for heartbeat in self._nodes.alive():
-            node = self._registry.known(heartbeat.node_id)
-            if node is not None and (node.registered or node.removed):
-                continue
-            if NODE_ID.fullmatch(heartbeat.node_id):
+            welcome = _is_welcome(self._registry.known(heartbeat.node_id))
+            if welcome and NODE_ID.fullmatch(heartbeat.node_id):
                 command = admission(heartbeat, self._cluster_id, automatic=True, connected=True)
                 aggregate = aggregate_of_node(heartbeat.node_id)
-                yield Action("nodeAnnounced", aggregate, command, _is_welcome)
+                yield Action(
+                    "nodeAnnounced", aggregate, command, lambda state: _is_welcome(state.node)
+                )
 
     def _end(self, node: Node) -> Iterator[Action]:
         if node.status is NodeStatus.TERMINATING:
@@ -94,9 +102,13 @@ def _ending(node: Node) -> bool:
     return node.status in (NodeStatus.WAITING_IDLE_TO_TERMINATE, NodeStatus.TERMINATING)
 
 
-def _is_welcome(state: State) -> bool:
-    node = state.node
+def _is_welcome(node: Node | None) -> bool:
+    """May it come in by itself?"""
     return node is None or not (node.registered or node.removed)
+
+
+def _life(node: Node) -> Life:
+    return node.id, node.launched_at
 
 
 def _still(born: int) -> Callable[[State], bool]:

@@ -282,7 +282,7 @@ def _link(api: Api, node: Node) -> Link:
     since = max(node.connected_at, started)
     heartbeat = api.nodes.get(node.id)
     if heartbeat is None:
-        return Link(since=since, lost=seen.time if seen else since)
+        return Link(since=since, lost=max(seen.time, since) if seen else since)
     return Link(connected=True, since=since, load=heartbeat.load)
 
 

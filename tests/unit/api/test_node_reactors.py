@@ -37,13 +37,9 @@ class FakeNodes:
 
     def __init__(self) -> None:
         self.instances: dict[str, str] = {"media_1": "one"}
-        self.counts: dict[str, int] = {}
 
     def alive(self) -> list[Heartbeat]:
         return [Heartbeat(id_, i, "10.0.0.3", 0, 0, 0, 0) for id_, i in self.instances.items()]
-
-    def beats(self, node_id: str) -> int:
-        return self.counts.get(node_id, 0)
 
 
 class Watched:
@@ -192,14 +188,19 @@ async def test_a_launch_is_complete_when_the_node_is_heard_again(
     story: Any, canceled: bool
 ) -> None:
     watched = Watched()
-    watched.nodes.counts["media_1"] = 7
+    (beat,) = watched.nodes.alive()
+    assert watched.membership.hear(beat), "it is new"
     await story.do(ADMIT, NODE)
     if canceled:
         await story.do(ChangeNodeStatus(NodeStatus.CANCELED), NODE)
     await watched.follow(story)
     assert watched.due() == []
-    watched.nodes.counts["media_1"] = 8
-    assert commands(watched.due()) == [(NODE, ReportNodeConnected())]
+    assert watched.membership.hear(beat)
+    for _ in range(2):
+        assert commands(watched.due()) == [(NODE, ReportNodeConnected())]
+    await story.do(ReportNodeConnected(), NODE)
+    await watched.follow(story)
+    assert not watched.membership.hear(beat)
 
 
 @pytest.mark.parametrize("canceled", [False, True])
