@@ -1,6 +1,6 @@
 """What a REST request costs, beside bare parts of the same kind in the same run. Run by hand:
 
-    python -m benchmarks.bench_api [--quick] [--only TEXT] [--profile]
+    python -m benchmarks.bench_api [--quick] [--only TEXT] [--clients N ...] [--profile]
 
 Under load is the api process as `tertulia serve` starts it, with its nats-server synced to disk on
 each write. Its peers:
@@ -135,16 +135,17 @@ def judge(table: Table) -> None:
     table.judge("  beside rooms in memory", 1, cycle, JANUS, table.thrift)
 
 
-async def compare(bench: Bench, rounds: int, seconds: float, only: str) -> None:
+async def compare(bench: Bench, options: argparse.Namespace) -> None:
+    rounds, seconds = (1, 0.6) if options.quick else (3, 1.0)
     for number in range(rounds):
         with tempfile.TemporaryDirectory() as directory:
             folder = Path(directory)
             print(f"round {number + 1}: a write and its fsync take {fsync_us(folder):.0f} us")
             async with contenders(folder, bench.prepare) as everything:
-                entries = [entry for entry in everything if only in entry.workload]
+                entries = [entry for entry in everything if options.only in entry.workload]
                 for entry in entries:
                     await bench.run(entry, 16, WARM_SECONDS)
-                for clients in CLIENTS:
+                for clients in options.clients:
                     for entry in entries:
                         await bench.measure(entry, clients, seconds)
     bench.table.report()
@@ -167,10 +168,9 @@ async def drive(options: argparse.Namespace) -> int:
     with load() as client:
         bench = Bench(client)
         if options.profile:
-            await profile.report(bench.prepare, bench.run, options.only)
+            await profile.report(bench.prepare, bench.run, options.only, options.clients)
         else:
-            rounds, seconds = (1, 0.6) if options.quick else (3, 1.0)
-            await compare(bench, rounds, seconds, options.only)
+            await compare(bench, options)
     if bench.errors:
         print(f"\n{bench.errors} WRONG ANSWERS: these figures mean nothing")
     return min(bench.errors, 1)
@@ -180,6 +180,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="one round, about a minute")
     parser.add_argument("--only", default="", help="workloads with this in their name")
+    parser.add_argument("--clients", type=int, nargs="+", default=CLIENTS, metavar="N")
     parser.add_argument("--profile", action="store_true", help="where the CPU of the api goes")
     options = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))

@@ -7,7 +7,7 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,20 @@ from . import servers
 from .contenders import Entry, populate, reading, writing
 from .load import Requests, Result
 
-CLIENTS, SECONDS = 16, 3.0
+SECONDS = 2.0
+WARM_SECONDS = 0.25
 LEAST = 0.01  # of all CPU, to be a line
 WRITTEN_SECONDS = 10.0
 
 Run = Callable[..., Awaitable[tuple[Any, Result]]]
 
 
-async def report(prepare: Callable[[list[Requests]], Awaitable[None]], run: Run, only: str) -> None:
+async def report(
+    prepare: Callable[[list[Requests]], Awaitable[None]],
+    run: Run,
+    only: str,
+    clients: Sequence[int],
+) -> None:
     with tempfile.TemporaryDirectory() as directory:
         folder = Path(directory)
         output = folder / "profile.json"
@@ -33,18 +39,19 @@ async def report(prepare: Callable[[list[Requests]], Awaitable[None]], run: Run,
             await prepare(populate(server))
             for entry in (*reading(server), *writing(server)):
                 if only in entry.workload:
-                    await run(entry, CLIENTS, 0.5)
-                    await _one(entry, run, output)
+                    await run(entry, 16, WARM_SECONDS)
+                    for number in clients:
+                        await _one(entry, number, run, output)
 
 
-async def _one(entry: Entry, run: Run, output: Path) -> None:
+async def _one(entry: Entry, clients: int, run: Run, output: Path) -> None:
     pid = entry.server.pid
-    _, result = await run(entry, CLIENTS, SECONDS, lambda: os.kill(pid, signal.SIGUSR1))
+    _, result = await run(entry, clients, SECONDS, lambda: os.kill(pid, signal.SIGUSR1))
     os.kill(pid, signal.SIGUSR2)
     parts = await asyncio.to_thread(_taken, output)
     total = sum(parts.values())
     each = 1e6 / result.requests
-    print(f"\n{entry.workload}, {CLIENTS} clients: {total * each:.0f} us of CPU for each request")
+    print(f"\n{entry.workload}, {clients} clients: {total * each:.0f} us of CPU for each request")
     for name, spent in sorted(parts.items(), key=lambda part: -part[1]):
         if spent >= LEAST * total:
             print(f"{spent / total:8.1%}{spent * each:9.1f} us  {name}")
