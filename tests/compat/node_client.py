@@ -46,21 +46,25 @@ class Remote:
 class Node:
     def __init__(self) -> None:
         self._process: Process | None = None
+        self._reader: asyncio.Task[None] | None = None
         self._last = 0
+        self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}  # by the id of the request
 
     async def start(self) -> None:
-        assert LIBRARY.exists(), (
-            "openvidu-node-client is missing: run `npm ci` in tests/compat/node"
-        )
+        assert LIBRARY.exists(), "openvidu-node-client: run `npm ci` in tests/compat/node"
         self._process = await asyncio.create_subprocess_exec(
             "node", str(HERE / "bridge.js"), stdin=PIPE, stdout=PIPE, limit=2**24
         )
+        assert self._process.stdout is not None
+        self._reader = asyncio.create_task(self._read(self._process.stdout))
 
     async def stop(self) -> None:
         assert self._process is not None
         assert self._process.stdin is not None
+        assert self._reader is not None
         self._process.stdin.close()  # it ends with its input
         async with asyncio.timeout(10):
+            await self._reader
             assert await self._process.wait() == 0
 
     async def client(self, url: str, secret: str) -> Remote:
@@ -69,25 +73,30 @@ class Node:
         return opened
 
     async def ask(self, action: str, **fields: object) -> Any:
-        """One request and its answer; the tests ask one thing at a time."""
+        """One request and its answer; several may be on their way."""
         assert self._process is not None
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
         self._last += 1
         request = {"id": self._last, "do": action, **fields}
+        self._waiting[self._last] = answer = asyncio.get_running_loop().create_future()
         self._process.stdin.write(json.dumps(request).encode() + b"\n")
         async with asyncio.timeout(CALL_LIMIT):
-            await self._process.stdin.drain()
-            line = await self._process.stdout.readline()
-        assert line, "the Node process ended; see its error output"
-        answer = json.loads(line)
-        assert answer["id"] == self._last
-        if "error" in answer:
-            raise Rejected(answer["error"])
-        value = answer.get("value")
+            told = await answer
+        if "error" in told:
+            raise Rejected(told["error"])
+        value = told.get("value")
         if isinstance(value, dict) and value.keys() == {"object"}:
             return Remote(self, value["object"])
         return value
+
+    async def _read(self, lines: asyncio.StreamReader) -> None:
+        async for line in lines:
+            told = json.loads(line)
+            answer = self._waiting.pop(told["id"])
+            if not answer.done():  # not too late
+                answer.set_result(told)
+        for answer in self._waiting.values():
+            answer.cancel("the Node process ended; see its error output")
 
 
 async def settled(client: Remote) -> None:

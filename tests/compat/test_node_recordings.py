@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -164,6 +165,35 @@ async def test_what_cannot_be_recorded_is_told_by_its_status(ov: Remote, pages: 
     await ov.call("fetch")
     assert (await session.read())["recording"] is False
     assert await ov.call("listRecordings") == []
+
+
+async def test_a_recording_without_media_is_starting_until_it_fails(
+    ov: Remote, pages: Pages
+) -> None:
+    session = await ov.call("createSession", {"customSessionId": "silent"})
+    page = await publishing(session, pages)
+    await page.page.evaluate(
+        "client.publisher.stream.getMediaStream().getTracks().forEach(track => track.stop())"
+    )
+    start = asyncio.create_task(ov.call("startRecording", "silent", INDIVIDUAL))
+
+    async def starting() -> bool:
+        return [one["status"] for one in await ov.call("listRecordings")] == ["starting"]
+
+    await eventually(starting)
+    for method, status in {
+        "stopRecording": 406,
+        "deleteRecording": 409,
+        "startRecording": 409,
+    }.items():
+        with pytest.raises(Rejected, match=f"^{status}$"):
+            await ov.call(method, "silent")
+    with pytest.raises(Rejected, match=r"^500$"):
+        await start
+    assert (await ov.call("getRecording", "silent"))["status"] == "failed"
+    await ov.call("fetch")
+    assert (await session.read())["recording"] is False
+    await ov.call("deleteRecording", "silent")
 
 
 @pytest_asyncio.fixture(loop_scope="package")

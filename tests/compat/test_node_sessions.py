@@ -190,6 +190,14 @@ async def test_a_wrong_secret_opens_nothing(ov: Remote, node: Node, server: Serv
                 await stranger.call(method, *arguments)
 
 
+async def test_a_broadcast_is_an_error_in_this_version(ov: Remote) -> None:
+    await ov.call("createSession", {"customSessionId": "broadcast"})
+    with pytest.raises(Rejected, match=r"^404$"):
+        await ov.call("startBroadcast", "broadcast", "rtmp://tv.example.org/live")
+    with pytest.raises(Rejected, match=r"^404$"):
+        await ov.call("stopBroadcast", "broadcast")
+
+
 async def test_the_url_may_have_a_path_or_a_last_slash(node: Node, server: Server) -> None:
     for url in (f"{server.url}/", f"{server.url}/somewhere/else"):
         assert await (await node.client(url, SECRET)).call("fetch") is False

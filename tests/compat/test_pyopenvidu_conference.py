@@ -106,7 +106,7 @@ async def test_signals_reach_whom_they_are_for(conversation: Call) -> None:
     session.signal("last", "to all")
     for client, between in (
         (ana, [("signal:empty", None)]),
-        (ben, [("signal:note", "to Ben"), ("?", "without a type")]),
+        (ben, [("signal:note", "to Ben"), ("signal", "without a type")]),
     ):
         await client.sees("signal", signal="signal:last")
         told = await client.events("signal")
