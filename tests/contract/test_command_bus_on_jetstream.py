@@ -94,8 +94,9 @@ async def test_a_repeated_command_gives_its_first_outcome_after_a_restart_of_eve
     await nats.stop()
     await nats.start()
     async with another(nats, nats_token) as bus:
-        assert await execute(bus, connection("x"), "once") == first
-        assert await execute(bus, connection("x"), "once") == first
+        for _ in range(2):
+            again = await execute(bus, connection("x"), "once")
+            assert again == first._replace(repeated=True)
         again = await execute(bus, create(), "make")
         assert again.recorded.sequence == 1
         assert (await bus.load(ROOM)).session is None
@@ -107,7 +108,9 @@ async def test_the_same_command_sent_twice_at_once_is_done_once(nats, nats_token
         outcomes = await asyncio.gather(
             *(execute((first, second)[n % 2], connection("x"), "once") for n in range(10))
         )
-    assert all(outcome == outcomes[0] for outcome in outcomes)
+    done = [outcome for outcome in outcomes if not outcome.repeated]
+    assert len(done) == 1
+    assert all(outcome._replace(repeated=False) == done[0] for outcome in outcomes)
     assert await event_log.last_sequence() == 2
 
 
