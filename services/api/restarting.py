@@ -21,6 +21,7 @@ from services.eventlog.restarts import Found, Restart, Restarts, Superseded
 from services.settings import changes
 
 from .commands import Commands
+from .database import DatabaseAway
 from .views import Views
 
 CLOSE_SECONDS = 15.0  # for all sessions; those left then find their media gone
@@ -140,7 +141,10 @@ class Restarting:
         """Takes out of the set what is complete."""
         while recordings:
             for recording_id in sorted(recordings):
-                recording = await self._views.recording(recording_id)
+                try:
+                    recording = await self._views.recording(recording_id)
+                except DatabaseAway:
+                    break  # it is looked for again
                 if recording is None or recording["status"] in FINISHED:
                     recordings.discard(recording_id)
             if recordings:
