@@ -154,7 +154,7 @@ MEDIA_NODE = {
     "uri": str,
     "launchingTime": int,
     "connected": bool,
-    "connectionTime?": int,
+    "connectionTime": (int, NULL),  # null until it is connected
     "disconnectionTime?": int,
     "load": (int, float),
     "status": {
@@ -162,6 +162,17 @@ MEDIA_NODE = {
         "terminated",
     },
 }  # fmt: skip
+MEDIA_NODE_IN_FULL = {
+    **MEDIA_NODE,
+    "sessions": [SESSION],
+    "recordingIds": [str],
+    "kurentoInfo": {
+        "memory": int,
+        "version": str,
+        "capabilities": [str],
+        "modules": [{"name": str, "version": str}],
+    },
+}
 ERROR = {
     "timestamp": int,
     "status": int,

@@ -60,10 +60,6 @@ def integer(path: str, low: int, high: int, *, status: int = 400) -> Field:
     return Field(path, (NUMBER,), tuple(map(str, wrong)), status=status)
 
 
-def number(path: str) -> Field:
-    return Field(path, (NUMBER,))
-
-
 def inside(path: str, fields: tuple[Field, ...]) -> tuple[Field, ...]:
     """The fields of the object at `path`; there is no status but 400 for them."""
     return tuple(field._replace(path=f"{path}.{field.path}", status=400) for field in fields)
@@ -127,39 +123,47 @@ ROLE = one_of("role", "SUBSCRIBER", "PUBLISHER", "MODERATOR")
 KURENTO_OPTIONS = (Field("kurentoOptions", (OBJECT,)), *inside("kurentoOptions", KURENTO))
 PENDING = (boolean("pendingConnections"),)  # not in the document: see the upstream server
 NODE_QUERY = (boolean("sessions"), boolean("recordings"), boolean("extra-info"))
-RESTART = (
-    *map(
-        boolean,
-        (
-            "OPENVIDU_CDR", "OPENVIDU_RECORDING", "OPENVIDU_RECORDING_PUBLIC_ACCESS",
-            "OPENVIDU_WEBHOOK", "OPENVIDU_PRO_CLUSTER_AUTOSCALING", "OPENVIDU_PRO_NETWORK_QUALITY",
-        ),
-    ),
-    *map(
-        string,
-        (
-            "OPENVIDU_RECORDING_PATH", "OPENVIDU_RECORDING_NOTIFICATION",
-            "OPENVIDU_RECORDING_CUSTOM_LAYOUT", "OPENVIDU_WEBHOOK_ENDPOINT",
-            "OPENVIDU_PRO_CLUSTER_ID", "OPENVIDU_PRO_CLUSTER_PATH",
-        ),
-    ),
-    *map(
-        number,
-        (
-            "OPENVIDU_RECORDING_AUTOSTOP_TIMEOUT", "OPENVIDU_STREAMS_VIDEO_MAX_RECV_BANDWIDTH",
-            "OPENVIDU_STREAMS_VIDEO_MIN_RECV_BANDWIDTH",
-            "OPENVIDU_STREAMS_VIDEO_MAX_SEND_BANDWIDTH",
-            "OPENVIDU_STREAMS_VIDEO_MIN_SEND_BANDWIDTH", "OPENVIDU_SESSIONS_GARBAGE_INTERVAL",
-            "OPENVIDU_SESSIONS_GARBAGE_THRESHOLD", "OPENVIDU_PRO_CLUSTER_MEDIA_NODES",
-            "OPENVIDU_PRO_CLUSTER_AUTOSCALING_MAX_NODES",
-            "OPENVIDU_PRO_CLUSTER_AUTOSCALING_MIN_NODES",
-            "OPENVIDU_PRO_CLUSTER_AUTOSCALING_MAX_LOAD",
-            "OPENVIDU_PRO_CLUSTER_AUTOSCALING_MIN_LOAD", "OPENVIDU_PRO_NETWORK_QUALITY_INTERVAL",
-            "OPENVIDU_PRO_STATS_MONITORING_INTERVAL", "OPENVIDU_PRO_STATS_WEBRTC_INTERVAL",
-        ),
-    ),
-    *(Field(name, (ARRAY,)) for name in ("OPENVIDU_WEBHOOK_HEADERS", "OPENVIDU_WEBHOOK_EVENTS")),
+NODE_URIS = (
+    "", "ws", "172.17.0.5", "http://172.17.0.5:8888/kurento", "ws://", "ws://:8888/", "ws://a b/",
+    "ws://a:0/", "ws://a:70000/", "ws://a:port/", "ws://u:p@a/", "ws://a/#b", "ws://a/\n", "ws://ñ/",
 )  # fmt: skip
+STATUSES = ("", "RUNNING", "running ", "running\n", "idle")
+RESTART = tuple(
+    Field(name, (kind, STRING), wrong)  # a text that holds the value is taken, too
+    for kind, wrong, names in (
+        (
+            BOOLEAN,
+            ('"text"', '"2"'),
+            "OPENVIDU_CDR OPENVIDU_RECORDING OPENVIDU_RECORDING_PUBLIC_ACCESS OPENVIDU_WEBHOOK "
+            "OPENVIDU_PRO_CLUSTER_AUTOSCALING OPENVIDU_PRO_NETWORK_QUALITY",
+        ),
+        (
+            STRING,
+            ('"a\\nb"', '"a\\u0000"'),
+            "OPENVIDU_RECORDING_PATH OPENVIDU_RECORDING_NOTIFICATION "
+            "OPENVIDU_RECORDING_CUSTOM_LAYOUT OPENVIDU_WEBHOOK_ENDPOINT OPENVIDU_PRO_CLUSTER_ID "
+            "OPENVIDU_PRO_CLUSTER_PATH",
+        ),
+        (
+            NUMBER,
+            ('"text"', '"1.5"', "-1", '"-1"', "18446744073709551616"),
+            "OPENVIDU_RECORDING_AUTOSTOP_TIMEOUT OPENVIDU_STREAMS_VIDEO_MAX_RECV_BANDWIDTH "
+            "OPENVIDU_STREAMS_VIDEO_MIN_RECV_BANDWIDTH OPENVIDU_STREAMS_VIDEO_MAX_SEND_BANDWIDTH "
+            "OPENVIDU_STREAMS_VIDEO_MIN_SEND_BANDWIDTH OPENVIDU_SESSIONS_GARBAGE_INTERVAL "
+            "OPENVIDU_SESSIONS_GARBAGE_THRESHOLD OPENVIDU_PRO_CLUSTER_MEDIA_NODES "
+            "OPENVIDU_PRO_CLUSTER_AUTOSCALING_MAX_NODES OPENVIDU_PRO_CLUSTER_AUTOSCALING_MIN_NODES "
+            "OPENVIDU_PRO_CLUSTER_AUTOSCALING_MAX_LOAD OPENVIDU_PRO_CLUSTER_AUTOSCALING_MIN_LOAD "
+            "OPENVIDU_PRO_NETWORK_QUALITY_INTERVAL OPENVIDU_PRO_STATS_MONITORING_INTERVAL "
+            "OPENVIDU_PRO_STATS_WEBRTC_INTERVAL",
+        ),
+        (
+            ARRAY,
+            ('"text"', "[1]", "[[]]", "[null]"),
+            "OPENVIDU_WEBHOOK_HEADERS OPENVIDU_WEBHOOK_EVENTS",
+        ),
+    )
+    for name in names.split()
+)
 
 SESSION = "/sessions/<SESSION_ID>"
 CONNECTION = f"{SESSION}/connection/<CONNECTION_ID>"
@@ -224,10 +228,10 @@ OPERATIONS = (
         "/media-nodes",
         (200, 400, 404, 409, 501, 502),
         (
-            string("uri", mandatory=True),
+            string("uri", *NODE_URIS),  # mandatory, but without it the status is 501
             string("environmentId"),
             string("instanceType"),
-            number("volumeSize"),
+            integer("volumeSize", 1, 2**31 - 1),
         ),
         (boolean("wait"),),
     ),
@@ -237,7 +241,9 @@ OPERATIONS = (
         (202, 204, 404, 409, 502),
         query=(boolean("wait"), string("deletion-strategy", "", "later")),
     ),
-    Operation("PATCH", MEDIA_NODE, (200, 204, 400, 404), (string("status", mandatory=True),)),
+    Operation(
+        "PATCH", MEDIA_NODE, (200, 204, 400, 404), (string("status", *STATUSES, mandatory=True),)
+    ),
     Operation("PUT", "/media-nodes", (200,)),
     Operation(
         "POST",

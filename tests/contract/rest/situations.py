@@ -166,11 +166,25 @@ async def the_configuration(world: World) -> Answer:
 
 @answers("GET /health", 200)
 async def a_node_that_lives(world: World) -> Answer:
-    await world.media_node()
-    await world.api.until("/health", lambda found: found["status"] == "UP")
-    return await world.api.get("/health")
+    async with world.media_node():
+        return await world.api.get("/health")
 
 
 @answers("GET /health", 503)
 async def no_node(world: World) -> Answer:
     return await world.api.get("/health")
+
+
+@answers("POST /restart", 200)
+async def nothing_new(world: World) -> Answer:
+    return await world.api.post("/restart", {})
+
+
+@answers("POST /restart", 400)
+async def a_setting_with_a_bad_value(world: World) -> Answer:
+    return await world.api.post("/restart", {"OPENVIDU_SESSIONS_GARBAGE_INTERVAL": -1})
+
+
+@answers("POST /restart", 400)
+async def a_setting_that_does_not_exist(world: World) -> Answer:
+    return await world.api.post("/restart", {"OPENVIDU_COLOUR": "blue"})

@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from . import objects
-from .operations import ARRAY, BOOLEAN, CONNECTION, NUMBER, OBJECT, OPERATIONS, STRING, Field
-from .operations import SESSION as ONE_SESSION
+from .operations import ARRAY, BOOLEAN, NUMBER, OBJECT, OPERATIONS, STRING, Field, Operation
 from .world import World
 
 SAMPLES = [
@@ -22,41 +21,11 @@ SAMPLES = [
 ]  # fmt: skip
 FORGIVEN = {("allowTranscoding", '"true"')}  # a Boolean in the text, a String in the example
 
-Target = tuple[str, dict[str, object]]  # path, and what the body needs beside the field
-
-
-async def sessions(_world: World) -> Target:
-    return "/sessions", {}
-
-
-async def connections(_world: World) -> Target:
-    return "/sessions/salon/connection", {}
-
-
-async def a_connection(world: World) -> Target:
-    made = await world.api.new_connection("salon")
-    return f"/sessions/salon/connection/{made['id']}", {}
-
-
-async def recordings(_world: World) -> Target:
-    return "/recordings/start", {"session": "salon"}
-
-
-async def tokens(_world: World) -> Target:
-    return "/tokens", {"session": "salon"}
-
-
-async def signals(_world: World) -> Target:
-    return "/signal", {"session": "salon"}
-
-
-TARGETS: dict[str, Callable[[World], Awaitable[Target]]] = {
-    "POST /sessions": sessions,
-    f"POST {ONE_SESSION}/connection": connections,
-    f"PATCH {CONNECTION}": a_connection,
-    "POST /recordings/start": recordings,
-    "POST /tokens": tokens,
-    "POST /signal": signals,
+NO_FLAGS = ("", "yes", "1", "0", "null", "true%20", "%00", "tru%C3%A9", "[]")
+NEEDED = {
+    "POST /recordings/start": {"session": "salon"},
+    "POST /tokens": {"session": "salon"},
+    "POST /signal": {"session": "salon"},
 }
 
 
@@ -95,17 +64,19 @@ def beginnings(field: Field, text: str) -> tuple[str, ...]:
     """How the sentence begins: with the field's path, or with that of the object whose parts
     disagree."""
     own = (f"{field.path} must be ", f"{field.path} is mandatory")
+    if field.path.startswith("OPENVIDU_"):
+        return (f"{field.path}=",)
     parent = field.path.rpartition(".")[0]
     return (*own, f"{parent}: ", f"{parent} may not ") if parent and text in field.wrong else own
 
 
 @pytest.mark.parametrize(
-    "operation", [one for one in OPERATIONS if one.name in TARGETS], ids=lambda one: one.name
+    "operation", [one for one in OPERATIONS if one.body], ids=lambda one: one.name
 )
-async def test_a_wrong_field_is_named(operation: Any, world: World, subtests: Any) -> None:
+async def test_a_wrong_field_is_named(operation: Operation, world: World, subtests: Any) -> None:
     await world.salon()
     await world.person()
-    path, needed = await TARGETS[operation.name](world)
+    path = await world.path(operation)
     before = await world.everything()
     for field in operation.body:
         with subtests.test(field=field.path):
@@ -113,13 +84,44 @@ async def test_a_wrong_field_is_named(operation: Any, world: World, subtests: An
                 answer = await world.api.call(
                     operation.method,
                     path,
-                    data=body_with(field, text, needed).encode(),
+                    data=body_with(field, text, NEEDED.get(operation.name, {})).encode(),
                     headers={"Content-Type": "application/json"},
                 )
                 assert answer.status == status, (text, answer.body)
                 assert objects.misfit(answer.json, {**objects.ERROR, "status": {status}}) is None
                 message = answer.json["message"]
                 assert message.startswith(beginnings(field, text)), (text, message)
-                assert len(message) < 200
+                assert len(message) < 500
                 assert not re.search(r"[`$\n]|\b(str|int|bool|msgspec|None)\b", message), message
             assert await world.everything() == before
+
+
+@pytest.mark.parametrize(
+    "operation", [one for one in OPERATIONS if one.query], ids=lambda one: one.name
+)
+async def test_a_wrong_query_parameter_is_named(
+    operation: Operation, world: World, subtests: Any
+) -> None:
+    async with world.media_node():
+        await world.on_the_node()
+        path = await world.path(operation)
+        body = {} if operation.method == "POST" else None
+        before = await world.everything()
+        for parameter in operation.query:
+            name = parameter.path
+            with subtests.test(parameter=name):
+                for word in NO_FLAGS if BOOLEAN in parameter.takes else parameter.wrong:
+                    query = f"?{name}={word.strip(chr(34))}"
+                    answer = await world.api.call(operation.method, path + query, body)
+                    assert answer.status == 400, (word, answer.body)
+                    message = answer.json["message"]
+                    assert re.match(f"(The query parameter )?{name} must be ", message), message
+                assert await world.everything() == before
+
+
+async def test_a_flag_may_have_any_case_and_unknown_parameters_are_ignored(world: World) -> None:
+    await world.salon()
+    for path in ("/sessions", "/sessions/salon", "/sessions/salon/connection"):
+        for word in ("true", "false", "True", "FALSE"):
+            assert (await world.api.get(f"{path}?pendingConnections={word}")).status == 200
+        assert (await world.api.get(f"{path}?other=5&=&&a")).status == 200

@@ -156,21 +156,3 @@ async def test_a_body_must_be_called_json(world: World, method: str, path: str) 
         empty = await world.api.call(method, path, data=b"", headers=headers)
         assert (empty.status == 200) is (path == "/sessions"), "without a body any is fine"
         before = await world.everything()
-
-
-WORDS = {"true": 200, "false": 200, "True": 200, "FALSE": 200}
-NO_WORDS = ["", "yes", "1", "0", "null", "true ", "%00", "tru%C3%A9", "[]"]
-FLAGS = ["/sessions", "/sessions/salon", "/sessions/salon/connection"]
-
-
-async def test_a_flag_in_the_query_is_true_or_false(world: World) -> None:
-    await world.salon()
-    for path in FLAGS:
-        for word in WORDS:
-            assert (await world.api.get(f"{path}?pendingConnections={word}")).status == 200
-        for word in NO_WORDS:
-            answer = await world.api.get(f"{path}?pendingConnections={word}")
-            assert answer.status == 400, (path, word)
-            message = "The query parameter pendingConnections must be true or false"
-            assert answer.json["message"] == message
-        assert (await world.api.get(f"{path}?other=5&=&&a")).status == 200, "others are ignored"

@@ -10,8 +10,13 @@ from msgspec.structs import replace
 
 from tests.integration.api.conftest import SECRET, Answer
 
-from . import objects, situations_of_connections, situations_of_recordings  # noqa: F401  (register)
-from .operations import CONNECTION, OPERATIONS, RECORDING_PATH, SESSION
+from . import (  # noqa: F401  (situations register themselves)
+    objects,
+    situations_of_connections,
+    situations_of_nodes,
+    situations_of_recordings,
+)
+from .operations import CONNECTION, MEDIA_NODE, OPERATIONS, RECORDING_PATH, SESSION
 from .situations import SITUATIONS, Situation
 from .world import World
 
@@ -27,6 +32,11 @@ GIVES = {
     "POST /recordings/stop/<RECORDING_ID>": objects.RECORDING,
     f"GET {RECORDING_PATH}": objects.RECORDING,
     "GET /recordings": {"count": int, "items": [objects.RECORDING]},
+    f"GET {MEDIA_NODE}": (objects.MEDIA_NODE, objects.MEDIA_NODE_IN_FULL),
+    "GET /media-nodes": objects.page(objects.MEDIA_NODE),
+    "POST /media-nodes": objects.MEDIA_NODE,
+    f"PATCH {MEDIA_NODE}": objects.MEDIA_NODE,
+    "PUT /media-nodes": objects.page(objects.MEDIA_NODE),
     "POST /tokens": objects.TOKEN_OBJECT,
     "GET /health": {"status": {"UP"}},
 }
@@ -47,7 +57,7 @@ async def test_a_situation_has_its_status(
 
 def body_misfit(operation: str, answer: Answer) -> str | None:
     status = answer.status
-    empty = operation == "POST /signal" and status == 200
+    empty = operation in {"POST /signal", "POST /restart"} and status == 200
     if "/recordings" in operation:
         empty |= status in EMPTY_OF_RECORDINGS
     if empty or status in {202, 204}:

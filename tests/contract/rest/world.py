@@ -8,10 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from msgspec.json import encode
 from nats.aio.client import Client
 
-from services.conference.calls import Heartbeat, heartbeat_subject
 from services.conference.commands import CreateConnection, ReportRecordingStarted
 from services.conference.events import (
     ConnectionCreated,
@@ -22,7 +20,12 @@ from services.conference.model import ConnectionType, Direction, Role
 from services.eventlog.commit import Commit
 from services.eventlog.jetstream import JetStreamLog
 from tests.integration.api.conftest import MEDIA, SERVICE, Room, Server
+from tests.integration.signaling.conftest import responding
 
+from .operations import Operation
+
+NODE = "media_local"  # where the people of `Room` are
+NODE_URI = "ws://127.0.0.1:8888/kurento"
 INDIVIDUAL = {"outputMode": "INDIVIDUAL"}
 
 
@@ -64,9 +67,19 @@ class World:
             tasks.create_task(run())
             yield
 
-    async def media_node(self) -> None:
-        beat = Heartbeat("media_1", "one", "127.0.0.1", 1, 0.0, 0, 0)
-        await self.nats.publish(heartbeat_subject("media_1"), encode(beat))
+    @asynccontextmanager
+    async def media_node(self) -> AsyncIterator[None]:
+        """One is in the cluster and runs."""
+        async with responding(self.nats, NODE, instance="one"):
+            await self.api.until(f"/media-nodes/{NODE}", lambda found: found["status"] == "running")
+            yield
+
+    async def on_the_node(self) -> None:
+        """`salon` is, with somebody in it, and the node's object shows it."""
+        await self.salon()
+        await self.person()
+        path = f"/media-nodes/{NODE}?sessions=true"
+        await self.api.until(path, lambda found: found["sessions"])
 
     async def camera(self) -> str:
         """An IP camera that publishes in `salon`, as a version that has some would log it; the id
@@ -91,6 +104,14 @@ class World:
         path = f"/sessions/salon/connection/{name}"
         await self.api.until(path, lambda found: found["publishers"])
         return stream
+
+    async def path(self, operation: Operation) -> str:
+        """Of things that exist, in `salon`."""
+        path = operation.path.replace("<SESSION_ID>", "salon").replace("<MEDIA_NODE_ID>", NODE)
+        if "<CONNECTION_ID>" in path:
+            made = await self.api.new_connection("salon")
+            path = path.replace("<CONNECTION_ID>", made["id"])
+        return path
 
     async def everything(self) -> Any:
         """What the service shows, and how much is in the log: to see that nothing changed."""
