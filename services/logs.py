@@ -38,6 +38,7 @@ QUIET = (
     "aiortc",
     "aioice",
     "aiosqlite",
+    "alembic",
     "asyncio",
     "av",
     "httpx",

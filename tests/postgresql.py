@@ -10,7 +10,6 @@ import signal
 import subprocess
 import tempfile
 import time
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +48,8 @@ class PostgreSql:
         self._initdb, self._postgres = _program("initdb"), _program("postgres")
         self._user = _other_user() if os.getuid() == 0 else None
         self._process: subprocess.Popen[bytes] | None = None
-        self._names = count(1)
+        self._used: list[str] = []
+        self._free: list[str] = []
         self.folder = Path(tempfile.mkdtemp(prefix="pg-"))  # short: a socket's path is limited
         self._password_file = self.folder / "password"
         self._password_file.write_text(PASSWORD)
@@ -64,6 +64,10 @@ class PostgreSql:
     @property
     def _data(self) -> Path:
         return self.folder / "data"
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None
 
     def url(self, database: str, *, user: str = "tertulia", password: str = PASSWORD) -> str:
         return f"postgresql://{user}:{password}@/{database}?host={self.folder}"
@@ -83,12 +87,12 @@ class PostgreSql:
                 raise AssertionError((self.folder / "log").read_text()[-5000:])
             time.sleep(0.02)
 
-    def stop(self) -> None:
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """At once for clients, in good order for the data. Harmless when it does not run."""
         process, self._process = self._process, None
         if process is None:
             return
-        process.send_signal(signal.SIGINT)
+        process.send_signal(how)
         try:
             process.wait(SECONDS)
         except subprocess.TimeoutExpired:
@@ -97,14 +101,25 @@ class PostgreSql:
             raise
 
     def remove(self) -> None:
-        self.stop()
+        self.stop(signal.SIGQUIT)  # the data go anyway
         shutil.rmtree(self.folder)
 
-    async def new_database(self, options: str = "") -> str:
-        """Its name."""
-        name = f"test_{next(self._names)}"
-        await self.execute(f"create database {name} {options}")
+    async def new_database(self) -> str:
+        """The name of an empty one, until `clear`."""
+        if self._free:
+            name = self._free.pop()
+        else:
+            name = f"test_{len(self._used)}"
+            await self.execute(f"create database {name}")
+        self._used.append(name)
         return name
+
+    async def clear(self) -> None:
+        """Empty all databases; making new ones costs more."""
+        while self._used:
+            name = self._used.pop()
+            await self.execute("drop schema public cascade", "create schema public", database=name)
+            self._free.append(name)
 
     async def execute(self, *statements: str, database: str = "postgres") -> list[list[Any]]:
         """The rows of each statement."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 
+import structlog
 from nats.aio.client import Client
 
 from services.eventlog.jetstream import JetStreamLog, connect
@@ -12,7 +13,10 @@ from services.process import run, until_restart
 from services.settings import Settings
 
 from . import web
+from .database import DatabaseUnusable
 from .service import service
+
+log = structlog.get_logger(__name__)
 
 
 async def main(settings: Settings) -> int:
@@ -20,6 +24,9 @@ async def main(settings: Settings) -> int:
     client = await connect(storage.nats_url, token=storage.nats_token, name="api")
     try:
         return await until_restart(client, _serve(settings, client))
+    except DatabaseUnusable as error:
+        log.error(str(error))
+        return 1
     finally:
         await client.close()
 

@@ -130,7 +130,7 @@ def _tune(connection: Any, _record: object) -> None:
     try:
         connection.isolation_level = None  # transactions are ours, around DDL as well
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", f"busy_timeout={BUSY_MS}"):
+        for pragma in (f"busy_timeout={BUSY_MS}", "journal_mode=WAL", "synchronous=NORMAL"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
     except BaseException:

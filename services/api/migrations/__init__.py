@@ -32,6 +32,7 @@ _modules: dict[str, Any] = {  # by revision, oldest first
     script.revision: script.module for script in reversed([*_scripts.walk_revisions()])
 }
 _version = Table("alembic_version", MetaData())
+NEWEST = next(reversed(_modules))
 
 log = structlog.get_logger(__name__)
 

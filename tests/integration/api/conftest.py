@@ -244,13 +244,15 @@ def postgresql() -> Iterator[PostgreSql]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
     """An empty database for the projection. A module that has its `settings` use it (`used_by`)
     runs once with each kind."""
     if request.param == "sqlite":
-        return SqliteStore(tmp_path / "data" / "projection.db", is_default=True)
-    server = request.getfixturevalue("postgresql")
-    return PostgreSqlStore(server, await server.new_database())
+        yield SqliteStore(tmp_path / "data" / "projection.db", is_default=True)
+        return
+    server: PostgreSql = request.getfixturevalue("postgresql")
+    yield PostgreSqlStore(server, await server.new_database())
+    await server.clear()
 
 
 @pytest.fixture

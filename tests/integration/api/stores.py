@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from abc import ABC, abstractmethod
 from contextlib import closing
@@ -53,6 +54,12 @@ class Store(ABC):
     async def position(self) -> int:
         ((sequence,),) = (await self.sql("select sequence from position"))[0]
         return int(sequence)
+
+    async def reach(self, sequence: int) -> None:
+        """Wait until the position is there; what answers show comes to the database later."""
+        async with asyncio.timeout(20):
+            while await self.position() != sequence:  # noqa: ASYNC110 - another task moves it
+                await asyncio.sleep(0.01)
 
 
 class SqliteStore(Store):

@@ -9,12 +9,20 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from tests.integration.api.stores import Store
+
 
 @pytest.fixture
-def other_settings(settings: Any, tmp_path: Path) -> Any:
+def settings(settings: Any, store: Store) -> Any:
+    return store.used_by(settings)
+
+
+@pytest.fixture
+async def other_settings(settings: Any, store: Store, tmp_path: Path) -> Any:
     """Of a second process on the same log, with its own database."""
     (tmp_path / "other").mkdir()
-    return replace(settings, storage=replace(settings.storage, data_dir=tmp_path / "other"))
+    elsewhere = replace(settings.storage, data_dir=tmp_path / "other")
+    return (await store.another()).used_by(replace(settings, storage=elsewhere))
 
 
 async def test_fifty_writers_at_once_each_see_their_own_writes(api: Any) -> None:

@@ -54,7 +54,7 @@ async def test_a_restart_goes_on_from_the_position_it_has(
         assert after["/sessions/zoo"] != before["/sessions/zoo"], "nothing was rebuilt"
         assert after["/sessions/salon"] == before["/sessions/salon"]
         await api.new_session(customSessionId="more")
-    assert await store.position() == position + 1
+        await store.reach(position + 1)
 
 
 async def test_what_happened_while_the_api_was_away_is_shown(start: Any, room: Any) -> None:
@@ -84,6 +84,7 @@ async def test_a_new_public_address_shows_without_a_rebuild(start: Any, settings
     "damage",
     [
         "update alembic_version set version_num = 'of a newer version'",
+        "update alembic_version set version_num = '0001'",  # its tables are of another
         "insert into alembic_version values ('of a branch')",
         "delete from alembic_version",
         "drop table alembic_version",
