@@ -48,15 +48,20 @@ async def all_pages() -> AsyncIterator[Pages]:
 async def server(running: Server) -> AsyncIterator[Server]:
     """Without sessions, so that nothing of an earlier test changes what a client fetches."""
     yield running
-    for session in (await running.get("/openvidu/api/sessions"))["content"]:
-        await running.delete(f"/openvidu/api/sessions/{session['id']}")
+    await _close_sessions(running)
 
 
 @pytest_asyncio.fixture(loop_scope="package")
 async def pages(server: Server, all_pages: Pages) -> AsyncIterator[Pages]:
     yield all_pages
+    await _close_sessions(server)  # while their people are still there: none ends by itself
     while all_pages.contexts:
         await all_pages.contexts.pop().close()
+
+
+async def _close_sessions(server: Server) -> None:
+    for session in (await server.get("/openvidu/api/sessions"))["content"]:
+        await server.delete(f"/openvidu/api/sessions/{session['id']}")
 
 
 @pytest_asyncio.fixture(loop_scope="package", scope="package")
