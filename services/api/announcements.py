@@ -23,24 +23,16 @@ def own_uri(heartbeat: Heartbeat) -> str:
     return f"ws://{heartbeat.ip}:{heartbeat.port or PORT}/kurento"
 
 
-def admission(
-    heartbeat: Heartbeat,
-    cluster_id: str,
-    *,
-    uri: str | None = None,
-    environment_id: str | None = None,
-    automatic: bool = False,
-    connected: bool = False,
-) -> AdmitNode:
-    """`uri` and `environment_id` as somebody calls the node, else its own."""
+def admission(heartbeat: Heartbeat, cluster_id: str, *, automatic: bool = False) -> AdmitNode:
+    """It calls itself so, and as it is heard, it runs."""
     return AdmitNode(
         node_id=heartbeat.node_id,
-        environment_id=environment_id or own_environment_id(heartbeat.node_id),
+        environment_id=own_environment_id(heartbeat.node_id),
         ip=heartbeat.ip,
-        uri=uri or own_uri(heartbeat),
+        uri=own_uri(heartbeat),
         cluster_id=cluster_id,
         automatic=automatic,
-        connected=connected,
+        connected=True,
     )
 
 

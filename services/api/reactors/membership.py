@@ -75,7 +75,7 @@ class Membership:
         for heartbeat in self._nodes.alive():
             welcome = _is_welcome(self._registry.known(heartbeat.node_id))
             if welcome and NODE_ID.fullmatch(heartbeat.node_id):
-                command = admission(heartbeat, self._cluster_id, automatic=True, connected=True)
+                command = admission(heartbeat, self._cluster_id, automatic=True)
                 aggregate = aggregate_of_node(heartbeat.node_id)
                 yield Action(
                     "nodeAnnounced", aggregate, command, lambda state: _is_welcome(state.node)

@@ -15,18 +15,16 @@ from services.api.announcements import (
     address,
     admission,
     cluster_id,
-    is_at,
     own_environment_id,
-    own_uri,
 )
 from services.api.feed import Watch
-from services.conference.calls import Heartbeat
-from services.conference.commands import ChangeNodeStatus, RemoveNode
+from services.api.media_nodes import MediaNodes
+from services.conference.commands import AdmitNode, ChangeNodeStatus, RemoveNode
 from services.conference.errors import NodeExists, NodeNotFound
 from services.conference.ids import NODE_ID, aggregate_of_node
 from services.conference.model import DeletionStrategy, NodeStatus
 from services.conference.state import Node, State
-from services.conference.views import Link, Object, kurento_info, media_node_object
+from services.conference.views import Object
 
 from . import replies, schemas
 from .api import Api, HttpRequest
@@ -72,28 +70,17 @@ class MediaNodeStatusBody(Body):
 
 def routes(api: Api) -> list[HTTPRouteHandler]:
     registry, nodes = api.registry, api.nodes
+    shown = MediaNodes(nodes, registry, api.views)
     cluster = cluster_id(api.settings)
 
-    def view(node: Node) -> Object:
-        return media_node_object(node, _link(api, node))
-
-    async def detailed(request: HttpRequest, found: list[Node]) -> list[Object]:
+    async def page(request: HttpRequest, found: list[Node]) -> list[Object]:
         sessions, recordings, extra = (
             flag(request, name, default=False) for name in ("sessions", "recordings", "extra-info")
         )
-        objects = []
-        for node in found:
-            shown = view(node)
-            if sessions:
-                hosted = [await api.views.session(one) for one in registry.sessions(node.id)]
-                shown["sessions"] = [session for session in hosted if session is not None]
-            if recordings:
-                shown["recordingIds"] = registry.recordings(node.id)
-            heartbeat = nodes.get(node.id)
-            if extra and shown["connected"] and heartbeat is not None:
-                shown["kurentoInfo"] = kurento_info(heartbeat)
-            objects.append(shown)
-        return objects
+        return [
+            await shown.show_more(node, sessions=sessions, recordings=recordings, extra=extra)
+            for node in found
+        ]
 
     @get(
         "/media-nodes/{media_node_id:str}",
@@ -108,8 +95,8 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
         node = registry.find(media_node_id)
         if node is None:
             raise NodeNotFound(_NO_NODE)
-        (shown,) = await detailed(request, [node])
-        return replies.ok(shown)
+        (found,) = await page(request, [node])
+        return replies.ok(found)
 
     @get(
         "/media-nodes",
@@ -119,7 +106,7 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
         operation_class=operation("All media nodes", schemas.MediaNodes, query=_QUERY),
     )
     async def retrieve_all(request: HttpRequest) -> Reply:
-        return replies.page(await detailed(request, registry.registered()))
+        return replies.page(await page(request, registry.registered()))
 
     @post(
         "/media-nodes",
@@ -155,17 +142,27 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
         wait = flag(request, "wait", default=False)
         if body.uri is None:
             raise ApiError(501, "uri is mandatory: machines are not launched on premises")
-        heartbeat = _meant(api, body.uri, body.environment_id)
-        aggregate = aggregate_of_node(heartbeat.node_id)
-        command = admission(heartbeat, cluster, uri=body.uri, environment_id=body.environment_id)
+        meant = shown.meant(_address(body.uri), body.environment_id)
+        if meant is None:
+            raise ApiError(404, _NOT_ANNOUNCED)
+        node_id, ip = meant
+        aggregate = aggregate_of_node(node_id)
+        command = AdmitNode(
+            node_id=node_id,
+            environment_id=body.environment_id or own_environment_id(node_id),
+            ip=ip,
+            uri=body.uri,
+            cluster_id=cluster,
+        )
         with api.feed.watch(aggregate) as watch:
             state = (await api.execute(request, aggregate, command)).after
             if wait:
-                state = await _until(watch, state, _launched, LAUNCH_SECONDS)
+                now = await api.bus.load(aggregate)
+                state = await _until(watch, now, _launched, LAUNCH_SECONDS)
         node = _node(state)
         if wait and node.status is NodeStatus.FAILED:
             raise ApiError(404, "The media node went silent before it ran")
-        return replies.ok(view(node))
+        return replies.ok(shown.show(node))
 
     @delete(
         "/media-nodes/{media_node_id:str}",
@@ -231,7 +228,7 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
         outcome = await api.execute(request, aggregate, ChangeNodeStatus(body.status))
         if not outcome.events:
             return replies.empty(204)
-        return replies.ok(view(_node(outcome.after)))
+        return replies.ok(shown.show(_node(outcome.after)))
 
     @put(
         "/media-nodes",
@@ -248,12 +245,12 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
             if registry.find(heartbeat.node_id) or not NODE_ID.fullmatch(heartbeat.node_id):
                 continue
             aggregate = aggregate_of_node(heartbeat.node_id)
-            command = admission(heartbeat, cluster, connected=True)
+            command = admission(heartbeat, cluster)
             try:
                 outcome = await api.execute(request, aggregate, command)
             except NodeExists:
                 continue  # somebody else was first
-            found.append(view(_node(outcome.after)))
+            found.append(shown.show(_node(outcome.after)))
         return replies.page(found)
 
     return [retrieve, retrieve_all, add, remove, modify, autodiscover]
@@ -273,36 +270,11 @@ def _gone(node: Node) -> bool:
     return not node.registered
 
 
-def _link(api: Api, node: Node) -> Link:
-    """How this server is connected to the node: as far as heartbeats tell."""
-    seen = api.nodes.seen(node.id)
-    if node.connected_at is None:
-        return Link()
-    started = seen.heartbeat.started_at if seen else 0  # its process may be a later one
-    since = max(node.connected_at, started)
-    heartbeat = api.nodes.get(node.id)
-    if heartbeat is None:
-        return Link(since=since, lost=max(seen.time, since) if seen else since)
-    return Link(connected=True, since=since, load=heartbeat.load)
-
-
-def _meant(api: Api, uri: str, environment_id: str | None) -> Heartbeat:
-    """The announced node that is meant. Raises `ApiError` and `NodeExists`."""
+def _address(uri: str) -> tuple[str, int]:
     try:
-        wanted = address(uri)
+        return address(uri)
     except ValueError as error:
         raise ApiError(400, f"uri must be one such as ws://host:8888/kurento: {error}") from None
-    for node in api.registry.registered():
-        if is_at(node.uri, wanted):
-            raise NodeExists(f"Media node {node.id} is registered.")
-    for heartbeat in api.nodes.alive():
-        former = api.registry.known(heartbeat.node_id)
-        if is_at(own_uri(heartbeat), wanted) or (former and is_at(former.uri, wanted)):
-            return heartbeat
-    for heartbeat in api.nodes.alive():
-        if environment_id and own_environment_id(heartbeat.node_id) == environment_id:
-            return heartbeat
-    raise ApiError(404, _NOT_ANNOUNCED)
 
 
 async def _until(watch: Watch, state: State, good: Callable[[Node], bool], seconds: float) -> State:

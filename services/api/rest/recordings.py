@@ -10,6 +10,7 @@ from litestar import delete, get, post
 from litestar.handlers import HTTPRouteHandler
 
 from services.api.feed import Watch
+from services.api.registry import Registry
 from services.conference.commands import (
     DeleteRecording,
     ReportRecordingFailed,
@@ -21,8 +22,9 @@ from services.conference.decisions.recordings import resolve
 from services.conference.errors import ConferenceError, RecordingNotFound, SessionNotFound
 from services.conference.events import RecordingRequested
 from services.conference.ids import session_of_recording
-from services.conference.model import OutputMode, RecordingOptions, RecordingStatus
+from services.conference.model import NodeStatus, OutputMode, RecordingOptions, RecordingStatus
 from services.conference.state import Recording, Session, State
+from services.conference.views import is_composed_video
 from services.eventlog.bus import Outcome
 
 from . import examples, replies, schemas
@@ -65,6 +67,8 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
         options = fit(given, RecordingStartBody).options()
         properties = resolve(options, session.properties.default_recording_properties)
         check_ranges(properties, 422)
+        if is_composed_video(properties) and properties.media_node is not None:
+            _check_recorder(api.registry, properties.media_node, session_id)
         if properties.output_mode is not OutputMode.INDIVIDUAL:
             raise ApiError(501, "This version records with outputMode INDIVIDUAL only")
         return options
@@ -202,6 +206,17 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
 
     handlers = [start, stop, retrieve, retrieve_all, remove]
     return [*handlers, *reserved("start"), *reserved("stop")]
+
+
+def _check_recorder(registry: Registry, node_id: str, session_id: str) -> None:
+    """Can this media node record the session (`cluster.md` section 8)? Raises `ApiError`."""
+    node = registry.find(node_id)
+    if node is None:
+        raise ApiError(400, "mediaNode must be the id of a media node that exists")
+    drains = node.status is NodeStatus.WAITING_IDLE_TO_TERMINATE
+    hosts_it = session_id in registry.sessions(node_id)
+    if node.status is not NodeStatus.RUNNING and not (drains and hosts_it):
+        raise ApiError(503, f"The media node is {node.status}")
 
 
 def _recordable(state: State) -> Session:

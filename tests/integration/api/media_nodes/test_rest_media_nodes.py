@@ -2,107 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
-from msgspec.json import encode
-from msgspec.structs import replace
-from nats.aio.client import Client
 
-from services.conference.calls import Heartbeat, heartbeat_subject
-from services.conference.commands import JoinSession
 from services.conference.model import Reason
-
-URI = "ws://10.0.4.21:40000/kurento"
-NODE = "/media-nodes/media_w1"
-
-
-class Worker:
-    """Says what a media node says: one heartbeat with `beat`, five a second in `running`."""
-
-    def __init__(self, client: Client, node_id: str = "media_w1", port: int = 40000) -> None:
-        self._client = client
-        self.id = node_id
-        self.heartbeat = Heartbeat(
-            node_id, "one", "10.0.4.21", 1, 12.456, 0, 0, port, 50 * 1024**2, "1.2", ("opus", "VP8")
-        )
-
-    async def beat(self) -> None:
-        await self._client.publish(heartbeat_subject(self.id), encode(self.heartbeat))
-        await self._client.flush()
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[Worker]:
-        over = asyncio.Event()
-
-        async def beats() -> None:
-            while not over.is_set():
-                await self.beat()
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(over.wait(), 0.2)
-
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(beats())
-            try:
-                yield self
-            finally:
-                over.set()
-
-
-MakeWorker = Callable[..., Worker]
-
-
-@pytest.fixture
-def make_worker(nats_client: Client) -> MakeWorker:
-    return lambda *args, **more: Worker(nats_client, *args, **more)
-
-
-@pytest.fixture
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A node counts as alive for long, so that a test decides when it is heard."""
-    monkeypatch.setattr("services.api.nodes.ALIVE_SECONDS", 60.0)
-
-
-@pytest.fixture
-async def worker(make_worker: MakeWorker) -> AsyncIterator[Worker]:
-    async with make_worker().running() as worker:
-        yield worker
-
-
-async def running(api: Any, node: str = NODE) -> dict[str, Any]:
-    """The node, once it runs."""
-    return dict(await api.until(node, lambda found: found["status"] == "running"))
-
-
-async def statuses(event_log: Any, node: str = "node:media_w1") -> list[str]:
-    """All that the node went through."""
-    return [
-        str(getattr(event, "status", "launching"))
-        async for recorded in event_log.read(node)
-        for event in recorded.commit.events
-    ]
-
-
-async def seat(room: Any, api: Any, session: str = "salon", node: str = "media_w1") -> None:
-    """Somebody in a session on that node, as the api shows it."""
-    await api.new_session(customSessionId=session)
-    connection = await api.new_connection(session)
-    token = connection["token"].rpartition("token=")[2]
-    await room.act(session, JoinSession(token, "Chrome 142", "", "0" * 64, node, "one"))
-    await api.until(f"/sessions/{session}", lambda found: found.get("mediaNodeId") == node)
-
-
-async def reasons(event_log: Any, session: str) -> set[Reason]:
-    return {
-        event.reason
-        async for recorded in event_log.read(session)
-        for event in recorded.commit.events
-        if hasattr(event, "reason")
-    }
-
+from tests.integration.api.media_nodes.conftest import (
+    NODE,
+    URI,
+    MakeWorker,
+    Worker,
+    reasons,
+    removed,
+    running,
+    seat,
+    statuses,
+)
 
 # GET
 
@@ -192,11 +107,6 @@ async def test_a_node_that_does_not_exist_is_404(api: Any, method: str) -> None:
 
 
 # POST
-
-
-async def removed(api: Any, worker: Worker) -> None:
-    await running(api)
-    assert (await api.delete(f"/media-nodes/{worker.id}?wait=true")).status == 204
 
 
 @pytest.mark.usefixtures("patient")
@@ -301,6 +211,25 @@ async def test_nodes_that_cannot_be_added(api: Any, worker: Worker) -> None:
         assert answer.json["message"]
     assert (await api.post("/media-nodes?wait=1", {"uri": URI})).status == 400
     assert (await api.get("/media-nodes")).json["numberOfElements"] == 1
+
+
+async def test_an_addition_that_is_repeated_is_done_once(
+    api: Any, make_worker: MakeWorker, event_log: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.api.nodes.ALIVE_SECONDS", 60.0)
+    worker, key = make_worker(), {"Idempotency-Key": "rack-7"}
+    await worker.beat()
+    await removed(api, worker)
+    first = await api.post("/media-nodes", {"uri": URI}, headers=key)
+    assert (first.status, first.json["status"]) == (200, "launching")
+    again = await api.post("/media-nodes", {"uri": URI}, headers=key)
+    assert again.body == first.body
+    assert (await api.post("/media-nodes", {"uri": URI})).status == 409
+    await worker.beat()
+    await running(api)
+    waited = await api.post("/media-nodes?wait=true", {"uri": URI}, headers=key)
+    assert (waited.status, waited.json["status"]) == (200, "running")
+    assert (await statuses(event_log))[4:] == ["launching", "running"]
 
 
 # DELETE
@@ -489,81 +418,23 @@ async def test_autodiscovery_takes_in_whoever_is_heard_and_tells_the_new_ones(
         ]
 
 
-# Several processes, restarts
+# Who may record
 
 
-async def test_a_removed_node_stays_out_when_the_api_starts_again(
-    start: Any, worker: Worker, event_log: Any, nats_client: Client
-) -> None:
-    async with start() as api:
-        await removed(api, worker)
-        end = await event_log.last_sequence()
-    async with start() as api:
-        for _ in range(3):
-            await worker.beat()
-        await api.new_session()
-        assert (await api.get("/media-nodes")).json["content"] == []
-        assert (await api.get("/health")).status == 503
-        assert (await statuses(event_log))[-1] == "terminated"
-        assert (await event_log.last_sequence()) == end + 1
-        assert (await api.post("/media-nodes?wait=true", {"uri": URI})).status == 200
-    async with start() as api:
-        assert (await running(api))["uri"] == URI
+async def test_a_recording_is_made_on_a_node_that_can(api: Any, worker: Worker, room: Any) -> None:
+    await running(api)
+    await seat(room, api)
+    await seat(room, api, "elsewhere", "media_other")
 
+    async def start(session: str, node: object, **more: object) -> int:
+        body = {"session": session, "mediaNode": node, **more}
+        return int((await api.post("/recordings/start", body)).status)
 
-async def test_two_processes_agree(
-    start: Any, settings: Any, worker: Worker, event_log: Any, room: Any
-) -> None:
-    elsewhere = settings.storage.data_dir / "second"
-    elsewhere.mkdir()
-    other = replace(settings, storage=replace(settings.storage, data_dir=elsewhere))
-    async with start() as first, start(other) as second:
-        a, b = [await running(api) for api in (first, second)]
-        for volatile in ("load",):
-            del a[volatile], b[volatile]
-        assert a == b
-        assert await statuses(event_log) == ["launching", "running"], "admitted once"
-        await seat(room, first)
-        await second.until("/sessions/salon", lambda found: found.get("mediaNodeId"))
-        assert (await second.delete(f"{NODE}?deletion-strategy=now&wait=true")).status == 204
-
-        async def gone() -> bool:
-            return bool((await first.get(NODE)).status == 404)
-
-        await first.eventually(gone)
-        added = await asyncio.gather(
-            *(api.post("/media-nodes?wait=true", {"uri": URI}) for api in (first, second))
-        )
-        assert sorted(answer.status for answer in added) == [200, 409]
-        assert (await statuses(event_log))[2:] == [
-            *("terminating", "terminated"),
-            *("launching", "running"),
-        ]
-
-
-async def test_a_node_that_crashed_is_given_up_and_welcome_when_it_is_back(
-    start: Any,
-    room: Any,
-    make_worker: MakeWorker,
-    event_log: Any,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("services.api.reactors.nodes.RETURN_MS", 500)
-    monkeypatch.setattr("services.api.nodes.ALIVE_SECONDS", 0.5)
-    async with start() as api:
-        async with make_worker().running():
-            await running(api)
-            await seat(room, api)
-
-        async def gone() -> bool:
-            return bool((await api.get(NODE)).status == 404)
-
-        await api.eventually(gone)
-        assert (await api.get("/sessions/salon")).status == 404
-        async with make_worker().running():
-            await running(api)
-    assert await reasons(event_log, "salon") == {Reason.NODE_CRASHED}
-    assert await statuses(event_log) == [
-        *("launching", "running", "terminating", "terminated"),
-        *("launching", "running"),
-    ]
+    built = 501  # a composed recording gets so far
+    assert await start("salon", {"id": "media_nobody"}) == 400
+    assert await start("salon", {"id": "media_nobody"}, hasVideo=False) == built, "no need"
+    assert await start("salon", {"id": 5}) == 400
+    assert await start("elsewhere", {"id": "media_w1"}) == built
+    await api.call("PATCH", NODE, {"status": "waiting-idle-to-terminate"})
+    assert await start("salon", {"id": "media_w1"}) == built, "it hosts the session"
+    assert await start("elsewhere", {"id": "media_w1"}) == 503
