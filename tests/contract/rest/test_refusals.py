@@ -54,6 +54,30 @@ async def test_what_is_for_cameras_only_does_not_count_for_people(world: World) 
     assert objects.misfit(answer.json, objects.PENDING) is None
 
 
+ICE_SERVERS = [
+    {"url": "turn:a.example"},
+    {"url": "turn:a.example", "username": "u"},
+    {"url": "turn:a.example", "credential": "c"},
+    {"url": "turns:a.example", "username": "u", "credential": "c", "staticAuthSecret": "s"},
+    {"url": "stun:a.example", "username": "u", "credential": "c"},
+    {"url": "stun:a.example", "staticAuthSecret": "s"},
+    {"url": "turn:a.example", "username": "", "credential": "c"},
+    {"url": "turn:a.example,username=x", "credential": "c"},
+]
+
+
+@pytest.mark.parametrize("path", ["/sessions/salon/connection", "/tokens"])
+async def test_the_parts_of_an_ice_server_go_together(world: World, path: str) -> None:
+    await world.salon()
+    before = await world.everything()
+    for server in ICE_SERVERS:
+        servers = [{"url": "stun:a.example"}, server]
+        answer = await world.api.post(path, {"session": "salon", "customIceServers": servers})
+        assert answer.status == 400, server
+        assert answer.json["message"].startswith("customIceServers[1]"), server
+    assert await world.everything() == before
+
+
 async def test_a_recording_has_audio_or_video(world: World) -> None:
     await world.salon()
     await world.person()

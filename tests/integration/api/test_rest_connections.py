@@ -94,65 +94,6 @@ async def test_the_explicit_nulls_of_the_node_client_are_values_not_given(api: A
     assert made.json["role"] == "PUBLISHER"
 
 
-BAD = [
-    {"type": "PHONE"},
-    {"role": "ADMIN"},
-    {"role": 3},
-    {"data": {"name": "Ana"}},
-    {"record": "true"},
-    {"kurentoOptions": []},
-    {"kurentoOptions": {"videoMaxRecvBandwidth": -1}},
-    {"kurentoOptions": {"videoMaxRecvBandwidth": 10**40}},
-    {"kurentoOptions": {"videoMaxRecvBandwidth": True}},
-    {"kurentoOptions": {"allowedFilters": "ZBarFilter"}},
-    {"kurentoOptions": {"allowedFilters": [1]}},
-    {"customIceServers": {"url": "stun:a.example"}},
-    {"customIceServers": [{"url": "http://a.example"}]},
-    {"customIceServers": [{"url": "turn:a.example"}]},
-    {"customIceServers": [{"url": "stun:a.example", "username": "u", "credential": "c"}]},
-    {"customIceServers": [{"url": "turn:a.example,username=x", "credential": "c"}]},
-    {"customIceServers": [{}]},
-    {"type": "IPCAM"},
-    {"type": "IPCAM", "rtspUri": 5},
-]
-
-
-async def test_a_bad_parameter_of_a_connection_is_400(api: Any) -> None:
-    for body in BAD:
-        session = await api.new_session()
-        answer = await api.post(f"/sessions/{session}/connection", body)
-        assert answer.status == 400, body
-        assert answer.json["message"]
-        assert (await api.get(f"/sessions/{session}/connection")).json["numberOfElements"] == 0
-
-
-async def test_an_ip_camera_is_said_to_be_unsupported(api: Any) -> None:
-    session = await api.new_session()
-    body = {"type": "IPCAM", "rtspUri": "rtsp://camera.example/1"}
-    answer = await api.post(f"/sessions/{session}/connection", body)
-    assert answer.status == 500
-    assert "IP cameras" in answer.json["message"]
-    assert (await api.post("/sessions/nobody/connection", body)).status == 404
-
-
-async def test_the_statuses_of_an_unknown_session_are_those_of_each_operation(api: Any) -> None:
-    base = "/sessions/nobody/connection"
-    assert (await api.post(base, {})).status == 404
-    assert (await api.get(base)).status == 404
-    assert (await api.get(base + "/con_A")).status == 400
-    assert (await api.call("PATCH", base + "/con_A", {"record": True})).status == 404
-    assert (await api.delete(base + "/con_A")).status == 400
-    assert (await api.delete("/sessions/nobody/stream/str_A")).status == 400
-
-
-async def test_an_unknown_connection_is_404(api: Any) -> None:
-    session = await api.new_session()
-    path = f"/sessions/{session}/connection/con_Unknown"
-    assert (await api.get(path)).status == 404
-    assert (await api.call("PATCH", path, {"record": True})).status == 404
-    assert (await api.delete(path)).status == 404
-
-
 async def test_an_active_connection_shows_who_came_and_what_is_sent(api: Any, room: Any) -> None:
     session = await api.new_session()
     ana = await room.person(api, session, data="server side")
@@ -260,20 +201,3 @@ async def test_a_token_is_a_pending_connection(api: Any) -> None:
     assert token["kurentoOptions"] == KURENTO
     path = f"/sessions/{session}/connection/{token['connectionId']}"
     assert (await api.get(path)).json["token"] == token["token"]
-
-
-BAD_TOKENS = [
-    ({}, 400),
-    ({"session": None}, 400),
-    ({"session": 4}, 400),
-    ({"session": "nobody"}, 404),
-    ({"session": "a/../b"}, 404),
-    ({"session": ""}, 404),
-    ({"session": "nobody", "role": "KING"}, 400),
-    ({"session": "nobody", "data": 1}, 400),
-]
-
-
-async def test_tokens_for_nothing(api: Any) -> None:
-    for body, status in BAD_TOKENS:
-        assert (await api.post("/tokens", body)).status == status, body

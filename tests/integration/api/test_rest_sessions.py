@@ -100,46 +100,6 @@ async def test_an_id_is_free_again_after_its_session(api: Any) -> None:
     assert (await api.post("/sessions", {"customSessionId": "salon"})).status == 200
 
 
-BAD = [
-    {"mediaMode": "ROUTE"},
-    {"mediaMode": 1},
-    {"recordingMode": "always"},
-    {"customSessionId": "sala de reunión"},
-    {"customSessionId": "a/b"},
-    {"customSessionId": "a" * 256},
-    {"customSessionId": 5},
-    {"forcedVideoCodec": "AV2"},
-    {"allowTranscoding": "yes"},
-    {"allowTranscoding": 1},
-    {"mediaNode": 5},
-    {"mediaNode": {"id": 5}},
-    {"mediaNode": {}},
-    {"defaultRecordingProperties": []},
-    {"defaultRecordingProperties": {"name": "a/b"}},
-    {"defaultRecordingProperties": {"name": ".."}},
-    {"defaultRecordingProperties": {"name": "a" * 201}},
-    {"defaultRecordingProperties": {"outputMode": "BOTH"}},
-    {"defaultRecordingProperties": {"hasAudio": "true"}},
-    {"defaultRecordingProperties": {"hasAudio": False, "hasVideo": False}},
-    {"defaultRecordingProperties": {"resolution": "99x100"}},
-    {"defaultRecordingProperties": {"frameRate": 0}},
-    {"defaultRecordingProperties": {"frameRate": 25.5}},
-    {"defaultRecordingProperties": {"shmSize": 1}},
-]
-
-
-async def test_a_bad_parameter_is_named_and_nothing_is_made(api: Any) -> None:
-    for body in BAD:
-        answer = await api.post("/sessions", body)
-        assert answer.status == 400, body
-        name, value = next(iter(body.items()))
-        names = [name, *value] if isinstance(value, dict) else [name]
-        assert any(name in answer.json["message"] for name in names), answer.json
-        assert set(answer.json) == {"timestamp", "status", "error", "message", "path"}
-        assert answer.json["path"] == "/openvidu/api/sessions"
-        assert (await api.get("/sessions")).json["numberOfElements"] == 0
-
-
 async def test_sessions_are_listed_in_the_order_of_their_creation(api: Any) -> None:
     names = ["zebra", "ant", "Moth", "bee"]
     for name in names:
