@@ -18,10 +18,10 @@ _JSON_NAMES = {
     str: "a string",
     bool: "a boolean",
     int: "a number",
-    float: "a number",
     type(None): "null",
 }
-_FITTING: dict[type[inspect.Type], tuple[type, ...]] = {
+# What Python values fit the types that bodies are made of; there are no others.
+FITTING: dict[type[inspect.Type], tuple[type, ...]] = {
     inspect.StructType: (dict,),
     inspect.ListType: (list,),
     inspect.StrType: (str,),
@@ -44,7 +44,7 @@ def sentence(value: dict[str, Any], form: type) -> str | None:
 
 
 def _misfit(value: Any, kind: inspect.Type, path: str) -> str | None:
-    option = next((one for one in _options(kind) if type(value) in _FITTING[type(one)]), None)
+    option = next((one for one in _options(kind) if type(value) in FITTING[type(one)]), None)
     match option:
         case None:
             return f"{path} must be {takes(kind)}, got {_json_name(value)}"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import inspect
 
 from services.api.rest.bodies import (
+    Body,
     ConnectionBody,
     IceServerBody,
     KurentoBody,
@@ -22,6 +25,8 @@ from services.api.rest.bodies import (
     check_ranges,
 )
 from services.api.rest.errors import ApiError
+from services.api.rest.media_nodes import MediaNodeBody
+from services.api.rest.misfit import FITTING
 from services.api.rest.parsing import fit, json_object
 from services.conference.commands import (
     Command,
@@ -45,6 +50,13 @@ WORDS = [
     "", "ROUTED", "ALWAYS", "VP8", "true", "false", "IPCAM", "WEBRTC", "MODERATOR", "INDIVIDUAL",
     "COMPOSED", "CUSTOM", "1280x720", "9999x1", "stun:a.example", "turn:a.example", "salon", "..",
 ]  # fmt: skip
+
+SENTENCE = re.compile(
+    r"[A-Za-z0-9.\[\]]+ (must be|is mandatory and must be|may not) .+|"
+    r"hasAudio and hasVideo cannot both be false|"
+    r"(defaultRecordingProperties\.has(Audio|Video)( and )?){2} cannot both be false|"
+    r"customIceServers\[\d+\]: .+",
+)
 
 scalars = (
     st.none()
@@ -99,11 +111,54 @@ def test_any_object_fits_or_is_refused_by_name(found: dict[str, Any]) -> None:
         outcome = outcome_of(msgspec.json.encode(found), form)
         if isinstance(outcome, ApiError):
             assert outcome.status in {400, 422}
-            assert str(outcome)
+            assert SENTENCE.fullmatch(str(outcome)), str(outcome)
             continue
         for command in outcome:
             commit = Commit("id", "salon", 1, 1, Actor(ActorKind.REST), command, ())
             seal(commit, encode(commit))
+
+
+def kinds(kind: inspect.Type) -> set[type]:
+    match kind:
+        case inspect.StructType():
+            return {type(kind)}.union(*(kinds(field.type) for field in kind.fields))
+        case inspect.ListType():
+            return {type(kind)} | kinds(kind.item_type)
+        case inspect.Metadata():
+            return kinds(kind.type)
+        case inspect.UnionType():
+            return set().union(*map(kinds, kind.types))
+    return {type(kind)}
+
+
+def test_misfits_of_all_types_that_bodies_are_made_of_can_be_told() -> None:
+    forms = Body.__subclasses__()
+    assert {SessionBody, MediaNodeBody} <= set(forms)
+    for form in forms:
+        assert kinds(inspect.type_info(form)) <= FITTING.keys(), form
+
+
+def test_the_first_misfit_is_told_by_its_path_and_without_its_value() -> None:
+    told = {
+        '{"name": 5}': "name must be a string of up to 200 letters, digits, dashes, underscores "
+        "and tildes, got a number",
+        '{"outputMode": "secret"}': "outputMode must be one of COMPOSED, COMPOSED_QUICK_START, "
+        "INDIVIDUAL",
+        '{"hasAudio": "true"}': "hasAudio must be true or false, got a string",
+        '{"frameRate": 2.5}': "frameRate must be an integer from 1 to 120, got a number with a "
+        "fraction",
+        '{"frameRate": 1e999}': "frameRate must be an integer from 1 to 120, got a number out of "
+        "range",
+        '{"mediaNode": {"id": []}}': "mediaNode.id must be a string, got an array",
+        '{"mediaNode": false}': "mediaNode must be an object or a string, got a boolean",
+        '{"mediaNode": {}}': "mediaNode.id is mandatory and must be a string",
+    }
+    for raw, sentence in told.items():
+        outcome = outcome_of(raw.encode(), RecordingBody)
+        assert isinstance(outcome, ApiError)
+        assert str(outcome) == sentence
+    outcome = outcome_of(b'{"session": "a", "to": ["b", null]}', SignalBody)
+    assert str(outcome) == "to[1] must be a string, got null"
 
 
 @given(st.binary(max_size=200) | st.text(max_size=100).map(lambda text: text.encode()))
