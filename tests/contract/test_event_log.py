@@ -304,6 +304,28 @@ async def test_verification_of_a_sound_log_counts_what_it_found(log, author):
     assert (result.good, result.commits, result.sessions) == (True, 14, 2)
 
 
+async def test_media_nodes_have_commits_of_their_own(log, author):
+    assert await log.nodes() == []
+    same_name, node = author("media_1"), author("node:media_1")
+    for writer in (same_name, node, same_name, author("node:media_2")):
+        await writer.write(log)
+    assert await session(log, "node:media_1") == node.written
+    assert await session(log, "media_1") == same_name.written
+    assert sorted(await log.nodes()) == ["node:media_1", "node:media_2"]
+    stored = [message.subject async for batch in log.stored() for message in batch]
+    assert stored[:2] == ["log.session.media_1", "log.node.media_1"]
+    result = await verify(log)
+    assert (result.good, result.commits, result.sessions) == (True, 4, 1)
+
+
+@pytest.mark.parametrize("name", ["node:", "node:a.b", "node:*", "node:>", "node:node:a", "seat:a"])
+async def test_what_is_no_media_node_cannot_be_written(log, author, name):
+    with pytest.raises(CommitRefused):
+        await author(name).write(log)
+    assert await session(log, name) == []
+    assert await log.nodes() == []
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

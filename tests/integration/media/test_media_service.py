@@ -42,7 +42,7 @@ from services.eventlog.jetstream import JetStreamLog
 from services.eventlog.server import NatsServer
 from services.media.codecless import loaded_codecs
 from services.media.service import CALLS, Service
-from services.settings import Media
+from services.settings import VERSION, Media
 from tests.integration.media.peer import Peer
 from tests.integration.media.stage import PUBLISHER, SESSION, STREAM, audio, until, video
 
@@ -129,6 +129,9 @@ async def test_heartbeats_tell_the_load_of_the_node(service: Service, nats_clien
             beat = await heard()
         assert (beat.node_id, beat.instance, beat.ip) == (NODE, service.instance, "127.0.0.1")
         assert beat.load >= 0
+        assert beat.port == service.node.port.address[1] > 0
+        assert 2**20 < beat.memory < 2**40
+        assert (beat.version, beat.capabilities) == (VERSION, ("opus", "VP8", "VP9", "H264"))
 
 
 @pytest.mark.parametrize("call", CALLS)

@@ -8,13 +8,19 @@ from contextlib import aclosing
 import msgspec
 import pytest
 
-from services.conference.commands import CloseSession, CreateConnection, InitializeSession
-from services.conference.model import Reason, SessionProperties
+from services.conference.commands import (
+    AdmitNode,
+    CloseSession,
+    CreateConnection,
+    InitializeSession,
+    RemoveNode,
+)
+from services.conference.model import DeletionStrategy, NodeStatus, Reason, SessionProperties
 from services.conference.state import EMPTY
 from services.eventlog import follower
 from services.eventlog.bus import CommandBus
 from services.eventlog.commit import Actor, ActorKind
-from services.eventlog.follower import Folder, follow, replay
+from services.eventlog.follower import Folder, follow, nodes_at, replay
 from services.eventlog.log import LogDamaged, LogUnavailable
 from services.eventlog.memory import MemoryLog
 
@@ -169,3 +175,21 @@ async def test_a_broken_chain_stops_the_follower_at_the_broken_commit(log, bus, 
         await replayed(log, after=0 if known else 2)
     with pytest.raises(LogDamaged, match=f"sequence {forged.sequence} "):
         await CommandBus(log).load("ses_A")
+
+
+async def test_media_nodes_as_they_were_at_some_commit(log, bus):
+    facts = {"environment_id": "e", "ip": "i", "uri": "u", "cluster_id": "c"}
+    for node in ("one", "two"):
+        command = AdmitNode(node_id=node, connected=True, **facts)
+        await bus.execute(f"node:{node}", command, actor=REST)
+    await create(bus, "ses_A")
+    gone = RemoveNode(DeletionStrategy.NOW, busy=False)
+    end = (await bus.execute("node:one", gone, actor=REST)).recorded.sequence
+
+    async def statuses(sequence):
+        return {state.node.id: state.node.status for state in await nodes_at(log, sequence)}
+
+    assert await statuses(0) == {}
+    assert await statuses(1) == {"one": NodeStatus.RUNNING}
+    assert await statuses(end - 1) == {"one": NodeStatus.RUNNING, "two": NodeStatus.RUNNING}
+    assert await statuses(end) == {"one": NodeStatus.TERMINATING, "two": NodeStatus.RUNNING}
