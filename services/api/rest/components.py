@@ -7,7 +7,10 @@ from typing import Any
 
 import msgspec
 
+from services.settings.table import PROPERTIES
+
 from .bodies import Body
+from .config_schema import config_schema
 from .examples import ANSWERS
 from .glossary import DEFAULTS, MEANINGS
 from .openapi import COMPONENT
@@ -22,7 +25,8 @@ def schemas() -> Object:
     forms = [*_leaves(Body), *_leaves(Answer)]
     _, found = msgspec.json.schema_components(forms, ref_template=COMPONENT + "{name}")
     enums = {COMPONENT + name: schema for name, schema in found.items() if "enum" in schema}
-    return {form.__name__: _of_form(form, found[form.__name__], enums) for form in forms}
+    described = {form.__name__: _of_form(form, found[form.__name__], enums) for form in forms}
+    return {**described, "Config": config_schema()}
 
 
 def _leaves(kind: type[msgspec.Struct]) -> Iterator[type[msgspec.Struct]]:
@@ -48,6 +52,8 @@ def _of_form(form: type[msgspec.Struct], schema: Object, enums: Object) -> Objec
 def _of_field(form: type[msgspec.Struct], field: str, schema: Object) -> Object:
     owners = (f"{owner.__name__}.{field}" for owner in form.__mro__)
     meaning = next((MEANINGS[key] for key in (*owners, field) if key in MEANINGS), None)
+    if meaning is None and field in PROPERTIES:
+        meaning = PROPERTIES[field].doc
     described = {**schema, **({"description": meaning} if meaning else {})}
     described.pop("default", None)  # msgspec's null: not given
     if (key := f"{form.__name__}.{field}") in DEFAULTS:

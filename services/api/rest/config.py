@@ -8,8 +8,9 @@ from litestar.handlers import HTTPRouteHandler
 from services.settings import VERSION
 from services.settings.config_object import config_object
 
-from . import replies
+from . import replies, schemas
 from .api import Api
+from .openapi import operation
 from .replies import Reply
 
 TAGS = ["Others"]
@@ -20,7 +21,15 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
     settings = api.settings
     config = config_object(settings)
 
-    @get("/config", operation_id="getConfig", summary="Get the active configuration", tags=TAGS)
+    @get(
+        "/config",
+        operation_id="getConfig",
+        summary="Get the active configuration",
+        description="Settings under their names. Secrets are left out, and what does not count "
+        "while something else is off, such as the folder of recordings.",
+        tags=TAGS,
+        operation_class=operation("The configuration", schemas.Config),
+    )
     async def show_config() -> Reply:
         return replies.ok(config)
 

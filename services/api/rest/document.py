@@ -16,6 +16,7 @@ from services.conference.ids import SESSION_ID
 from services.settings import VERSION
 
 from .components import schemas
+from .idempotency import HEADER
 from .openapi import COMPONENT
 
 ASSETS = "/docs/assets"
@@ -71,9 +72,11 @@ class Document(OpenAPI):
         document = super().to_schema()
         document["components"]["schemas"] = schemas()
         for path, methods in document["paths"].items():
-            for operation in methods.values():
+            for method, operation in methods.items():
                 if path.startswith("/openvidu/"):
                     _finish(operation)
+                if method == "post":
+                    _repeatable(operation)
         return document
 
 
@@ -97,6 +100,18 @@ def _finish(operation: Object) -> None:
             parameter.update(PATHS[parameter["name"]])
 
 
+def _repeatable(operation: Object) -> None:
+    operation.setdefault("parameters", []).append(_KEY)
+    answers = operation["responses"]
+    used = "The Idempotency-Key was used for another request"
+    if "422" in answers:
+        answers["422"]["description"] += f". {used}"
+    else:
+        answers["422"] = _error(used)
+    answers.setdefault("400", _error("The Idempotency-Key is none"))
+    operation["responses"] = dict(sorted(answers.items()))
+
+
 def _error(meaning: str) -> Object:
     media = {"schema": {"$ref": COMPONENT + "Error"}}
     return {"description": meaning, "content": {"application/json": media}}
@@ -110,6 +125,15 @@ def _id(description: str, pattern: str, example: str) -> Object:
     schema = {"type": "string", "pattern": pattern}
     return {"description": description, "schema": schema, "example": example}
 
+
+_KEY = {
+    "name": HEADER,
+    "in": "header",
+    "description": "Makes a repetition safe: the same request with the same key is done once, and "
+    "answered as it was. Visible ASCII, of your making, such as a UUID.",
+    "schema": {"type": "string", "pattern": "^[!-~]{1,200}$"},
+    "example": "0d9f2c9e-54a3-4b5e-8f8e-2f6c5f1f8e1b",
+}
 
 _SESSION = SESSION_ID.pattern
 

@@ -153,6 +153,16 @@ MEANINGS = {
     "sessions": "The sessions it hosts; with `sessions=true`",
     "recordingIds": "Ids of the recordings started on it; with `recordings=true`",
     "kurentoInfo": "Version, memory and abilities of its media server; with `extra-info=true`",
+    "MediaNodeBody.uri": "The address by which the node announces itself, such as "
+    "`ws://172.17.0.5:8888/kurento`. Mandatory: this server launches no machines",
+    "MediaNodeBody.environmentId": "How you call its machine",
+    "instanceType": "For environments that launch machines; without effect",
+    "volumeSize": "For environments that launch machines; without effect",
+    "MediaNodeStatusBody.status": "What it shall become",
+    # Restarts
+    "startTime": "When this process started, UTC milliseconds",
+    "restartCounter": "How many restarts were asked for and done",
+    "lastRestartTime": "When the last was, UTC milliseconds; 0: never",
     # Health
     "Health.status": "`UP` while at least one media node runs",
 }  # fmt: skip

@@ -41,6 +41,9 @@ MOMENT = 2.0  # seconds without: a removal takes less, so what is read next show
 
 _NO_NODE = "No media node exists for the passed id"
 _NOT_ANNOUNCED = "No media node that announces itself to this server has that uri"
+_THIS = {"media_node_id": "$response.body#/id"}
+_FIRST = {"media_node_id": "$response.body#/content/0/id"}
+_FIRST_OF_LIST = {"getMediaNode": _FIRST, "modifyMediaNode": _FIRST, "removeMediaNode": _FIRST}
 _QUERY = (
     boolean("sessions", "Add the sessions that it hosts?", default=False),
     boolean("recordings", "Add the ids of recordings started on it?", default=False),
@@ -103,7 +106,9 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
         operation_id="listMediaNodes",
         summary="Retrieve all media nodes",
         tags=TAGS,
-        operation_class=operation("All media nodes", schemas.MediaNodes, query=_QUERY),
+        operation_class=operation(
+            "All media nodes", schemas.MediaNodes, query=_QUERY, links=_FIRST_OF_LIST
+        ),
     )
     async def retrieve_all(request: HttpRequest) -> Reply:
         return replies.page(await page(request, registry.registered()))
@@ -134,7 +139,7 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
                 409: "The media node is registered",
                 501: "There is no `uri`: machines are not launched on premises",
             },
-            links={"getMediaNode": {"media_node_id": "$response.body#/id"}},
+            links={"getMediaNode": _THIS, "modifyMediaNode": _THIS, "removeMediaNode": _THIS},
         ),
     )
     async def add(request: HttpRequest) -> Reply:
@@ -237,7 +242,7 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
         description="All that announce themselves and are not part of the cluster become so, "
         "removed ones too.",
         tags=TAGS,
-        operation_class=operation("The new media nodes", schemas.MediaNodes),
+        operation_class=operation("The new media nodes", schemas.MediaNodes, links=_FIRST_OF_LIST),
     )
     async def autodiscover(request: HttpRequest) -> Reply:
         found = []

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
+import msgspec
 from litestar.openapi.spec import (
     Example,
     Link,
@@ -96,7 +97,8 @@ def _body(form: type[Struct], examples: Mapping[str, Any] | None) -> RequestBody
         schema=_reference(form),
         examples={title: Example(value=value) for title, value in (examples or {}).items()} or None,
     )
-    return RequestBody(content={"application/json": media})
+    mandatory = any(field.required for field in msgspec.structs.fields(form))
+    return RequestBody(content={"application/json": media}, required=mandatory)
 
 
 def _answer(

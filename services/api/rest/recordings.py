@@ -40,6 +40,7 @@ TAGS = ["Recordings"]
 _NO_RECORDING = "No recording exists for the passed id"
 _OFF = "The recording module is off (OPENVIDU_RECORDING)"
 _THIS = {"recording_id": "$response.body#/id"}
+_FILE = {**_THIS, "name": "{$response.body#/name}.zip"}
 
 
 def routes(api: Api) -> list[HTTPRouteHandler]:
@@ -126,7 +127,7 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
                 406: Empty("It is still `starting`"),
                 501: Empty(_OFF),
             },
-            links={"getRecording": _THIS, "deleteRecording": _THIS},
+            links={"getRecording": _THIS, "deleteRecording": _THIS, "downloadRecording": _FILE},
         ),
     )
     async def stop(request: HttpRequest, recording_id: str) -> Reply:

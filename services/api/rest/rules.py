@@ -17,6 +17,12 @@ def ruled(name: str, schema: Object) -> Object:
             return {**schema, **_CAMERA}
         case "IceServerBody":
             return {**schema, **_ICE_SERVER}
+        case "MediaNodeBody":
+            return {**schema, "properties": {**schema["properties"], "uri": _uri(schema)}}
+        case "MediaNodeStatusBody":
+            return {**schema, "properties": {"status": _reachable(schema)}}
+        case "RestartBody":
+            return {**schema, "additionalProperties": False}
     return schema
 
 
@@ -48,6 +54,18 @@ def _recording(schema: Object) -> Object:
 def _is(name: str, value: str) -> Object:
     return {"properties": {name: {"const": value}}, "required": [name]}
 
+
+def _uri(schema: Object) -> Object:
+    return {**schema["properties"]["uri"], "pattern": "^wss?://"}
+
+
+def _reachable(schema: Object) -> Object:
+    """The others are not entered on request."""
+    status = schema["properties"]["status"]
+    return {**status, "enum": [one for one in status["enum"] if one not in _ON_THEIR_OWN]}
+
+
+_ON_THEIR_OWN = frozenset({"failed", "terminated"})
 
 _CAMERA: Object = {
     "if": _is("type", "IPCAM"),

@@ -211,3 +211,7 @@ class MediaNodes(Answer):
 
 class Health(Answer):
     status: Literal["UP", "DOWN"]
+
+
+class Config(Answer):
+    """Its schema is that of `rest/config_schema.py`."""
