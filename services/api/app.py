@@ -17,6 +17,7 @@ from .rest import (
     files,
     media_nodes,
     others,
+    page,
     recordings,
     restart,
     sessions,
@@ -50,7 +51,7 @@ def create_app(api: Api, door: Door, more: Sequence[ControllerRouterHandler] = (
             *config.public_routes(api),
             *files.handlers(api),
             others.livez,
-            document.assets(),
+            page.assets(),
             *more,
         ],
         cors_config=CORSConfig(

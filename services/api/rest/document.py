@@ -1,16 +1,12 @@
-"""The OpenAPI document at `/docs/openapi.json` and a page that shows it, without the internet."""
+"""The OpenAPI document at `/docs/openapi.json`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from typing import Any
 
-import swagger_ui_bundle
-from litestar import Request, Router
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import SwaggerRenderPlugin
-from litestar.openapi.spec import Components, OpenAPI, SecurityScheme
-from litestar.static_files import create_static_files_router
+from litestar.openapi.spec import Components, OpenAPI, SecurityScheme, Tag
 
 from services.conference.ids import SESSION_ID
 from services.settings import VERSION
@@ -18,44 +14,42 @@ from services.settings import VERSION
 from .components import schemas
 from .idempotency import HEADER
 from .openapi import COMPONENT
+from .page import Page
 
-ASSETS = "/docs/assets"
+DESCRIPTION = """The OpenVidu 2.x REST API.
+
+Requests have the header `Authorization: Basic ...` with the user `OPENVIDUAPP` and the password
+`OPENVIDU_SECRET`. Bodies are JSON objects; fields that are not named here are ignored, and null is
+a field that is not given. Times are UTC milliseconds.
+
+Every answer has the header `X-Request-Id`: that of the request, if it has one, else a new one.
+"""
+
+TAGS = {
+    "Sessions": "A session is a room whose participants see and hear each other.",
+    "Connections": "A connection is a seat in a session: its token lets one client in.",
+    "Recordings": "A recording keeps what a session's streams carry, in one file or in many.",
+    "Media nodes": "A media node is a process that carries the media of sessions.",
+    "Others": "Signals, streams, the configuration and the server itself.",
+    "Operations": "For who runs the server.",
+}
 
 Object = dict[str, Any]
 
 
 def config() -> OpenAPIConfig:
-    page = Page(
-        path="/",
-        js_url=f"{ASSETS}/swagger-ui-bundle.js",
-        css_url=f"{ASSETS}/swagger-ui.css",
-        standalone_preset_js_url=f"{ASSETS}/swagger-ui-standalone-preset.js",
-        favicon=f'<link rel="icon" type="image/png" href="{ASSETS}/favicon-32x32.png">',
-    )
     return Config(
         title="Tertulia",
         version=VERSION,
-        description="The OpenVidu 2.x REST API. User `OPENVIDUAPP`, password `OPENVIDU_SECRET`.",
+        description=DESCRIPTION,
         path="/docs",
-        render_plugins=[page],
+        render_plugins=[Page()],
         security=[{"basic": []}],
         components=Components(
             security_schemes={"basic": SecurityScheme(type="http", scheme="basic")},
         ),
+        tags=[Tag(name=name, description=meaning) for name, meaning in TAGS.items()],
     )
-
-
-def assets() -> Router:
-    directory = str(swagger_ui_bundle.swagger_ui_path)
-    return create_static_files_router(path=ASSETS, directories=[directory], include_in_schema=False)
-
-
-class Page(SwaggerRenderPlugin):
-    """The version of Swagger UI that Python has a package of knows OpenAPI 3.0, of which our
-    document is one but for the number."""
-
-    def render(self, request: Request[Any, Any, Any], openapi_schema: Object) -> bytes:
-        return super().render(request, {**openapi_schema, "openapi": "3.0.3"})
 
 
 class Config(OpenAPIConfig):
