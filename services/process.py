@@ -18,14 +18,14 @@ from nats.aio.client import Client
 from services import logs
 from services.eventlog.restarts import Restarts
 from services.settings import Settings, folders
-from services.settings.load import SettingsError, from_environment, is_merged
+from services.settings.load import SettingsError, from_environment, is_merged, merged_at
 
 Main = Callable[[Settings], Coroutine[Any, Any, int | None]]
 
 STOP_LIMIT = 15  # seconds for a process to clean up after a signal
 RESTART = 75  # exit code: start me again, with the settings as they are then
 
-_BORN = time.monotonic()  # before the settings are read
+_LOADED_AT = time.monotonic()  # before the settings are read
 
 _logger = structlog.get_logger(__name__)
 
@@ -62,7 +62,8 @@ async def until_restart(client: Client, work: Coroutine[Any, Any, None]) -> int:
 
 
 async def _end_at_restart(client: Client, end: asyncio.Timeout) -> None:
-    await Restarts(client).wait(lambda: time.monotonic() - _BORN)
+    since = merged_at(os.environ) or _LOADED_AT
+    await Restarts(client).wait(lambda: time.monotonic() - since)
     _logger.info("restarting, as was asked for")
     signal.alarm(STOP_LIMIT)
     end.reschedule(asyncio.get_running_loop().time())

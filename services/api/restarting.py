@@ -120,8 +120,9 @@ class Restarting:
                 try:
                     command = CloseSession(Reason.OPENVIDU_SERVER_STOPPED)
                     outcome = await self._commands.execute(session_id, command, actor=ACTOR)
-                except ConferenceError:
-                    return  # somebody else has closed it
+                except ConferenceError:  # somebody else has closed it, as is seen soon
+                    await asyncio.sleep(PAUSE)
+                    return
                 except CommitRefused as error:
                     log.warning("session not closed", session=session_id, why=str(error))
                     refused.add(session_id)

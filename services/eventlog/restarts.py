@@ -89,6 +89,8 @@ class Restarts:
         if answer.error is not None or answer.message is None:
             raise LogUnavailable(f"The last restart cannot be read: {_reason(answer)}.")
         message = answer.message
+        if not message.data:  # the mark of a key that was deleted
+            return Found(Restart(), message.seq, message.time)
         try:
             restart = msgspec.json.decode(b64decode(message.data), type=Restart)
         except (msgspec.DecodeError, ValueError) as error:
@@ -113,7 +115,7 @@ class Restarts:
         await self._write(found, begun)
 
     async def wait(self, age: Callable[[], float]) -> None:
-        """Until a restart begins, or at once if one did since this process is there.
+        """Until a restart begins, or at once if one did since this process has its settings.
 
         `age`: seconds since then. It is compared with the age of the restart by the broker's clock
         alone, as the clocks of machines differ. An absent broker is waited for.
@@ -140,7 +142,7 @@ class Restarts:
         if now is None:
             raise LogUnavailable("The broker does not tell its time.")
         younger = (now - found.written).total_seconds() < mine
-        return found.restart.counter - younger
+        return found.restart.counter - 1 if younger else found.restart.counter
 
     async def _write(self, found: Found, restart: Restart) -> None:
         if not found.revision:

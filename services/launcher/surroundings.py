@@ -10,7 +10,7 @@ import structlog
 from services import process
 from services.logs import Masker
 from services.settings import Settings
-from services.settings.load import SettingsError, from_environment, merged
+from services.settings.load import SettingsError, confirmed, from_environment, merged
 
 from .data_folder import DataFolder
 
@@ -20,6 +20,8 @@ _logger = structlog.get_logger(__name__)
 class Surroundings:
     """The environment of all services, with the settings that the `.env` file had at the start or
     at the last restart. So a service that died comes back as the one it was."""
+
+    _environ: dict[str, str]
 
     def __init__(
         self, settings: Settings, folder: DataFolder, broker_url: str, broker_token: str
@@ -42,11 +44,14 @@ class Surroundings:
             settings = from_environment(os.environ)
         except SettingsError as error:
             _logger.error("the old settings stay", why=str(error))
+            self._environ = confirmed(self._environ)
             return
-        process.tell_about(settings)
+        if settings != self._settings:  # a restart ends several services
+            process.tell_about(settings)
         self._take(settings)
 
     def _take(self, settings: Settings) -> None:
+        self._settings = settings
         self._masker = Masker(settings.secrets | {self._broker_token})
         environ = merged(os.environ)
         if not environ.get("OPENVIDU_PRO_CLUSTER_ID"):

@@ -56,7 +56,7 @@ def keep(values: Mapping[str, str], environ: Mapping[str, str]) -> None:
     try:
         dotenv.write(file, values)
     except OSError as error:
-        raise NotKept(f"{file} cannot be written: {error.strerror}.") from error
+        raise NotKept(f"{file} cannot be written: {error.strerror or error}.") from error
     except UnicodeDecodeError as error:
         raise NotKept(f"{file} cannot be read: it is no UTF-8.") from error
 

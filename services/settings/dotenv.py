@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def write(path: Path, values: Mapping[str, str]) -> None:
 
     Values are one line each. Raises `OSError` or `UnicodeDecodeError`; then nothing changed.
     """
-    path = path.resolve()  # a link stays one
+    path = Path(os.path.realpath(path))  # a link stays one
     try:
         with path.open("rb+") as file:  # for writing too: a file that is protected is left alone
             text = file.read().decode()

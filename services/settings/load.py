@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +21,10 @@ MASKED_LENGTH = 6  # characters; masking shorter secrets would make logs unreada
 
 _TELLING = re.compile("auth|cookie|key|password|secret|token", re.IGNORECASE)  # header names
 _OURS = ("OPENVIDU_", "TERTULIA_")
-_MERGED = "TERTULIA_MERGED_DOTENV"  # from launcher to services: the file whose values they have
+
+# From a launcher to its services: the file whose values they have, and since when they are those.
+_MERGED = "TERTULIA_MERGED_DOTENV"
+_MERGED_AT = "TERTULIA_MERGED_AT"  # of `time.monotonic()`, which is the same in all processes
 
 
 class Problem(NamedTuple):
@@ -51,9 +55,20 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
 
 def merged(environ: Mapping[str, str]) -> dict[str, str]:
     """The environment for a process that shall have the same settings and read no `.env` file."""
+    now = confirmed({})
     file = dotenv_file(environ)
     known = _texts(dotenv.read(file).values)
-    return {**environ, **known, _MERGED: str(file.absolute()) if file else ""}
+    return {**environ, **known, _MERGED: str(file.absolute()) if file else "", **now}
+
+
+def confirmed(environ: Mapping[str, str]) -> dict[str, str]:
+    """The same environment, as if it was merged just now."""
+    return {**environ, _MERGED_AT: repr(time.monotonic())}
+
+
+def merged_at(environ: Mapping[str, str]) -> float | None:
+    """When, by `time.monotonic()`, the settings of a process were read, if it was told."""
+    return float(environ[_MERGED_AT]) if _MERGED_AT in environ else None
 
 
 def is_merged(environ: Mapping[str, str]) -> bool:

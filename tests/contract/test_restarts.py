@@ -180,7 +180,14 @@ async def test_it_is_a_key_of_a_usual_bucket_on_disk(
     assert info.config.storage == "file"
 
 
-@pytest.mark.parametrize("value", [b"", b"{", b"[]", b'{"counter": "1"}', b"\xff"])
+async def test_a_deleted_key_is_none(restarts: Restarts, nats_client: Client) -> None:
+    await restart(restarts)
+    await (await nats_client.jetstream().key_value(BUCKET)).delete(KEY)
+    assert (await restarts.read()).restart == Restart()
+    assert (await restart(restarts)).restart.counter == 1
+
+
+@pytest.mark.parametrize("value", [b"{", b"[]", b'{"counter": "1"}', b"\xff"])
 async def test_a_value_of_somebody_else_is_an_error_and_harms_nobody(
     restarts: Restarts, nats_client: Client, value: bytes
 ) -> None:

@@ -15,7 +15,7 @@ from . import replies
 from .api import Api, HttpRequest
 from .bodies import Body
 from .errors import ApiError
-from .idempotency import key_of
+from .idempotency import command_id, key_of
 from .openapi import operation
 from .parsing import read
 from .replies import Reply
@@ -23,7 +23,6 @@ from .schemas import Answer, Milliseconds
 
 TAGS = ["Others"]
 MOST_PROBLEMS = 20  # told of in one answer
-
 
 RestartBody = cast(
     type[Body],
@@ -68,7 +67,9 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
     async def restart(request: HttpRequest) -> Reply:
         key = key_of(request.scope["headers"])
         try:
-            await restarting.ask(await read(request), key)
+            await restarting.ask(
+                await read(request), None if key is None else command_id("restart", key)
+            )
         except SettingsError as error:
             raise ApiError(400, _told(error)) from None
         except NotKept as error:

@@ -14,6 +14,8 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from services.eventlog.connection import connect
+from services.eventlog.restarts import Restarts
 from services.launcher.serve import SERVICES
 from tests.e2e.server_under_test import SECRET, Server, eventually
 
@@ -175,6 +177,40 @@ async def test_a_service_that_hung_meanwhile_hears_of_it(server: Server) -> None
     finally:
         os.kill(old["webhooks"], signal.SIGCONT)
     await server.until_replaced("webhooks", old["webhooks"])
+
+
+async def test_a_service_that_came_back_as_it_was_just_before_hears_of_it(server: Server) -> None:
+    old = pids(server)
+    client = await connect(
+        (server.folder / "data/nats-url").read_text(),
+        token=(server.folder / "data/nats-token").read_text(),
+        name="test",
+    )
+    try:
+        for pid in old.values():
+            os.kill(pid, signal.SIGSTOP)  # none of them tells the launcher
+        with (server.folder / ".env").open("a") as file:
+            file.write("OPENVIDU_PRO_STATS_WEBRTC_INTERVAL=7\n")
+        restarts = Restarts(client)
+        await restarts.ask()
+        await restarts.begin(await restarts.read(), 1)
+        os.kill(old["api"], signal.SIGKILL)
+
+        async def has_the_new_settings() -> bool:
+            try:
+                config = await server.get(f"{API}/config")
+            except (aiohttp.ClientError, AssertionError, TimeoutError):
+                return False
+            return bool(config["OPENVIDU_PRO_STATS_WEBRTC_INTERVAL"] == 7)
+
+        await eventually(has_the_new_settings, limit=60)
+    finally:
+        await client.close()
+        for service in SERVICES[:-1]:
+            os.kill(old[service], signal.SIGCONT)
+    for service in SERVICES[:-1]:
+        await server.until_replaced(service, old[service])
+    await server.until_ready()
 
 
 async def test_the_same_idempotency_key_restarts_once(server: Server) -> None:

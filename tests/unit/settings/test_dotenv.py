@@ -113,6 +113,13 @@ def test_a_link_to_the_file_stays_one(tmp_path: Path) -> None:
     assert real.read_text() == "A=2\n"
 
 
+def test_a_link_to_itself_is_an_error_of_the_system(tmp_path: Path) -> None:
+    link = tmp_path / ".env"
+    link.symlink_to(link)
+    with pytest.raises(OSError, match="symbolic links"):
+        dotenv.write(link, {"A": "2"})
+
+
 def test_what_cannot_be_written_stays_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

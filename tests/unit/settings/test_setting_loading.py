@@ -322,6 +322,8 @@ def test_a_process_with_the_merged_environment_has_the_same_settings(tmp_path: P
     again = merged(environ)
     assert again["PATH"] == "/bin"
     assert "UNKNOWN" not in again
+    (tmp_path / ".env").write_text("HTTPS_PORT=3333\n")  # is not read again
+    environ |= {"HTTPS_PORT": "1111", "OPENVIDU_CDR": "true", "DOTENV_PATH": ""}
     first, second = from_environment(environ), from_environment(again)
     assert second.access == first.access
     assert second.cdr == first.cdr
