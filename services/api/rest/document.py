@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from http import HTTPStatus
 from typing import Any
 
 from litestar.openapi import OpenAPIConfig
@@ -71,6 +72,7 @@ class Document(OpenAPI):
                     _finish(operation)
                 if method == "post":
                     _repeatable(operation)
+                _exemplify(path, operation["responses"])
         return document
 
 
@@ -106,11 +108,24 @@ def _repeatable(operation: Object) -> None:
     operation["responses"] = dict(sorted(answers.items()))
 
 
+def _exemplify(path: str, answers: Object) -> None:
+    for status, answer in answers.items():
+        media = answer.get("content", {}).get("application/json", {})
+        if media.get("schema") == _ERROR:
+            media["example"] = {
+                "timestamp": 1538481996019,
+                "status": int(status),
+                "error": HTTPStatus(int(status)).phrase,
+                "message": answer["description"],
+                "path": path.format_map({name: of["example"] for name, of in PATHS.items()}),
+            }
+
+
 def _error(meaning: str) -> Object:
-    media = {"schema": {"$ref": COMPONENT + "Error"}}
-    return {"description": meaning, "content": {"application/json": media}}
+    return {"description": meaning, "content": {"application/json": {"schema": _ERROR}}}
 
 
+_ERROR = {"$ref": COMPONENT + "Error"}
 _STRING = {"type": "string"}
 _SECONDS = {"type": "integer", "minimum": 1}
 

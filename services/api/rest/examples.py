@@ -101,13 +101,6 @@ SEND_SIGNAL: Object = {
 _CONNECT = "wss://my.openvidu.ip?sessionId=TestSession&token=tok_AVe8o7iltWqtijyl"
 
 ANSWERS: dict[str, Object] = {
-    "Error": {
-        "timestamp": 1538481996019,
-        "status": 404,
-        "error": "Not Found",
-        "message": "The session does not exist",
-        "path": "/openvidu/api/sessions/ses_YnDaGYNcd7",
-    },
     "Session": {
         "id": "TestSession",
         "object": "session",

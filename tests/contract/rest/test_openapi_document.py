@@ -116,6 +116,10 @@ def test_examples_fit_their_schemas(document: Object) -> None:
         for parameter in operation.get("parameters", ()):
             if "example" in parameter:
                 fits(document, parameter["schema"], parameter["example"])
+        for answer in operation["responses"].values():
+            media = answer.get("content", {}).get("application/json", {})
+            if "example" in media:
+                fits(document, media["schema"], media["example"])
         media = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
         for example in media.get("examples", {}).values():
             fits(document, media["schema"], example["value"])
