@@ -34,7 +34,7 @@ def create_app(api: Api, door: Door, more: Sequence[ControllerRouterHandler] = (
     """`more`: routes that are not REST, such as the signaling socket and the pages."""
     rest = Routes(
         path="/openvidu/api",
-        guards=[authenticated],
+        middleware=[authenticated],
         route_handlers=[
             *sessions.routes(api),
             *connections.routes(api),

@@ -5,19 +5,15 @@ from __future__ import annotations
 import hmac
 from base64 import b64encode
 from hashlib import sha256
-from typing import Any
 
-from litestar.connection import ASGIConnection
 from litestar.exceptions import NotAuthorizedException, TooManyRequestsException
-from litestar.handlers import BaseRouteHandler
+from litestar.types import ASGIApp, Receive, Scope, Send
 from litestar.utils import normalize_path
 
 from .limits import Logins
 
 REALM = "tertulia"
 PROTECTED = ("/openvidu/api", "/openvidu/recordings")
-
-Connection = ASGIConnection[Any, Any, Any, Any]
 
 
 class Door:
@@ -28,11 +24,10 @@ class Door:
         self._wanted = sha256(wanted).digest()
         self._logins = logins
 
-    def admit(self, connection: Connection) -> None:
+    def admit(self, scope: Scope) -> None:
         """Raises `HTTPException` 401, or 429 for an address that failed too often: it may know the
         secret by now, so the right one does not help. A request without the header is how browsers
         ask, and no failure."""
-        scope = connection.scope
         address = scope["client"][0] if scope["client"] else None
         if seconds := self._logins.wait(address):
             self._logins.refused += 1
@@ -60,14 +55,19 @@ def is_protected(path: str) -> bool:
     return any(path == root or path.startswith(root + "/") for root in PROTECTED)
 
 
-def admit(connection: Connection) -> None:
+def admit(scope: Scope) -> None:
     """As `Door.admit`."""
-    door: Door = connection.scope["litestar_app"].state.door
-    door.admit(connection)
+    door: Door = scope["litestar_app"].state.door
+    door.admit(scope)
 
 
-async def authenticated(connection: Connection, _handler: BaseRouteHandler) -> None:
-    """Guard of the routes under `/openvidu/api`, and of recordings that are not public.
+def authenticated(app: ASGIApp) -> ASGIApp:
+    """Around the routes under `/openvidu/api`, and recordings that are not public.
 
-    Asynchronous, as Litestar calls others in a thread."""
-    admit(connection)
+    A middleware, as Litestar copies a handler for each guard that it asks."""
+
+    async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+        admit(scope)
+        await app(scope, receive, send)
+
+    return guarded

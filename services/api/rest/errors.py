@@ -75,7 +75,7 @@ def handle(request: Request[Any, Any, Any], error: Exception) -> Reply:
     status = _status(request, error)
     if status in {404, 405} and is_protected(request.scope["path"]):
         try:
-            admit(request)
+            admit(request.scope)
         except HTTPException as refusal:
             status, error = refusal.status_code, refusal
     if status >= 500 and not isinstance(error, _EXPECTED):

@@ -91,7 +91,7 @@ def handlers(api: Api) -> list[HTTPRouteHandler]:
                 416: Empty("The part lies beyond the file"),
             },
         ),
-        guards=[] if public else [authenticated],
+        middleware=[] if public else [authenticated],
         security=[{}] if public else None,
     )
     async def download(request: HttpRequest, recording_id: str, name: str) -> Reply:
