@@ -56,6 +56,8 @@ class PostgreSql:
         if self._user is not None:
             for path in (self.folder, self._password_file):
                 os.chown(path, self._user.pw_uid, self._user.pw_gid)
+
+    def _initialize(self) -> None:
         self._run(
             self._initdb, "--pgdata", self._data, "--username=tertulia", "--encoding=UTF8",
             "--locale=C", "--auth=scram-sha-256", f"--pwfile={self._password_file}", "--no-sync",
@@ -73,6 +75,8 @@ class PostgreSql:
         return f"postgresql://{user}:{password}@/{database}?host={self.folder}"
 
     def start(self) -> None:
+        if not self._data.exists():
+            self._initialize()
         options = [f"--{name.replace('_', '-')}={value}" for name, value in _FAST.items()]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(

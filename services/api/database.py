@@ -116,8 +116,10 @@ class Database:
                 raise
             log.warning("projection unreadable, rebuilding", error=reason(error))
             await self.close()
-            _move_away(Path(self.url.database or ""))
-            self._open_engines()
+            try:
+                _move_away(Path(self.url.database or ""))
+            finally:
+                self._open_engines()
         try:
             return await self._writer.run(_prepare)
         except migrations.ForeignTables as error:

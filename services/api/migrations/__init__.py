@@ -16,7 +16,6 @@ from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, Table, inspect, select
-from sqlalchemy.exc import SQLAlchemyError
 
 from services.api import tables
 
@@ -31,8 +30,9 @@ _scripts = ScriptDirectory(str(Path(__file__).parent))
 _modules: dict[str, Any] = {  # by revision, oldest first
     script.revision: script.module for script in reversed([*_scripts.walk_revisions()])
 }
-_version = Table("alembic_version", MetaData())
 NEWEST = next(reversed(_modules))
+
+_version = Table("alembic_version", MetaData())
 
 log = structlog.get_logger(__name__)
 
@@ -49,8 +49,7 @@ def keep(connection: Connection) -> bool:
     """
     context = _context(connection)
     heads = context.get_current_heads()
-    found = _refuse_foreign(connection, heads)
-    if not found:
+    if not _has_ours(connection, heads):
         return False
     revision = heads[0] if heads else _unversioned(connection)
     if len(heads) < 2 and revision in _modules and _upgrade_if_sound(connection, revision):
@@ -79,8 +78,8 @@ def _is_ours(name: str | None, kind: str, _parents: object) -> bool:
     return kind != "table" or name in _MARKS
 
 
-def _refuse_foreign(connection: Connection, heads: tuple[str, ...]) -> bool:
-    """Whether there are tables of ours."""
+def _has_ours(connection: Connection, heads: tuple[str, ...]) -> bool:
+    """Whether there are tables of this program. Raises `ForeignTables` if others are in the way."""
     inspector = inspect(connection)
     found = _MARKS.keys() & set(inspector.get_table_names())
     for table in sorted(found):
@@ -107,7 +106,7 @@ def _upgrade_if_sound(connection: Connection, revision: str) -> bool:
             sound = not differences(connection, tables.metadata)
             if not sound:
                 attempt.rollback()
-    except SQLAlchemyError as error:  # the tables were not what their version says
+    except Exception as error:  # tables that are not what their version says; `make` does not care
         log.warning("projection not migrated", found=revision, error=type(error).__name__)
         return False
     return sound

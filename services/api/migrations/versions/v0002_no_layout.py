@@ -9,4 +9,5 @@ down_revision = "0001"
 
 
 def upgrade(op: Operations) -> None:
-    op.drop_column("position", "layout")
+    with op.batch_alter_table("position") as table:  # SQLite before 3.35 cannot drop a column
+        table.drop_column("layout")
