@@ -156,9 +156,11 @@ async def _beat(client: Client) -> None:
         await asyncio.sleep(0.5)
 
 
-async def fuzz(url: str, *options: str, output: int | None = None) -> tuple[int, bytes]:
+async def fuzz(
+    url: str, folder: Path, *options: str, output: int | None = None
+) -> tuple[int, bytes]:
     """Run schemathesis with `schemathesis.toml`; its exit code (0: no failure) and, with `output`
-    a pipe, its report."""
+    a pipe, its report. It leaves files in `folder`."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -169,6 +171,7 @@ async def fuzz(url: str, *options: str, output: int | None = None) -> tuple[int,
         f"--auth=OPENVIDUAPP:{SECRET}",
         "--no-color",
         *options,
+        cwd=folder,
         env={**os.environ, "PYTHONPATH": str(CONFIG.parent)},
         stdout=output,
         stderr=asyncio.subprocess.STDOUT,
@@ -188,9 +191,10 @@ async def main() -> int:
     parser.add_argument("more", nargs="*", help="options of `schemathesis run`, after --")
     given = parser.parse_args()
     options = [f"--max-time={round(given.minutes * 60)}"] if given.minutes else []
-    with tempfile.TemporaryDirectory() as folder:
-        async with world(Path(folder)) as url:
-            code, _ = await fuzz(url, "--continue-on-failure", *options, *given.more)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        async with world(folder) as url:
+            code, _ = await fuzz(url, folder, "--continue-on-failure", *options, *given.more)
     return code
 
 

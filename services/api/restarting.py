@@ -6,9 +6,11 @@ Asked for, it is in the broker. Should this process end then, the next one carri
 from __future__ import annotations
 
 import asyncio
+import hmac
 from collections.abc import Mapping
 from contextlib import suppress
 
+import msgspec
 import structlog
 
 from services.conference.commands import CloseSession
@@ -32,6 +34,10 @@ FINISHED = (RecordingStatus.READY, RecordingStatus.FAILED)
 ACTOR = Actor(ActorKind.TIMER, "restart")
 
 log = structlog.get_logger(__name__)
+
+
+class KeyUsed(Exception):
+    """The key is that of a restart with other settings; nothing was changed."""
 
 
 class Restarting:
@@ -63,22 +69,30 @@ class Restarting:
     async def ask(self, given: Mapping[str, object], key: str | None) -> None:
         """Returns when it is sure that all services restart with these settings.
 
-        Not twice for one `key`. Raises `SettingsError`, `NotKept` or `LogUnavailable`.
+        Not twice for one `key`. Raises `KeyUsed`, `SettingsError`, `NotKept` or `LogUnavailable`.
         """
+        mark = None if key is None else f"{key} {self._digest(given)}"
         async with self._turn:
             last = (await self._restarts.read()).restart  # no broker, no change
-            if key is not None and key == last.key:
+            if mark is not None and mark == last.key:
                 return
+            if key is not None and last.key is not None and last.key.startswith(f"{key} "):
+                raise KeyUsed
             values = await asyncio.to_thread(changes.checked, given, self._environ, self._secret)
             await asyncio.to_thread(changes.keep, values, self._environ)
             try:
-                await self._restarts.ask(key)
+                await self._restarts.ask(mark)
             except LogUnavailable as error:
                 raise LogUnavailable(
                     f"The new settings are kept, but perhaps nothing restarts: {error} Try again."
                 ) from error
         log.info("a restart was asked for", changed=sorted(values))
         self._wake.set()
+
+    def _digest(self, given: Mapping[str, object]) -> str:
+        """Of settings, secrets among them: it tells nothing to who has only the broker."""
+        settings = msgspec.json.encode(given, order="sorted")
+        return hmac.digest(self._secret.encode(), settings, "sha256").hex()
 
     async def run(self) -> None:
         """Carry out what was asked for, here or of another process, until cancelled."""

@@ -13,7 +13,7 @@ from services.conference.ids import SESSION_ID
 from services.settings import VERSION
 
 from .components import schemas
-from .idempotency import HEADER
+from .idempotency import HEADER, USED
 from .openapi import COMPONENT
 from .page import Page
 
@@ -99,11 +99,10 @@ def _finish(operation: Object) -> None:
 def _repeatable(operation: Object) -> None:
     operation.setdefault("parameters", []).append(_KEY)
     answers = operation["responses"]
-    used = "The Idempotency-Key was used for another request"
     if "422" in answers:
-        answers["422"]["description"] += f". {used}"
+        answers["422"]["description"] += f". {USED}"
     else:
-        answers["422"] = _error(used)
+        answers["422"] = _error(USED)
     answers.setdefault("400", _error("The Idempotency-Key is none"))
     operation["responses"] = dict(sorted(answers.items()))
 

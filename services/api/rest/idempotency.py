@@ -19,6 +19,7 @@ from services.conference.commands import AdmitNode, Command, CreateConnection
 from .errors import ApiError
 
 HEADER = "Idempotency-Key"
+USED = f"The {HEADER} was used for another request"
 
 _KEY = re.compile(rb"[!-~]{1,200}")
 
@@ -57,7 +58,7 @@ class Drawn:
 def check_same(first: Command, now: Command) -> None:
     """Raises `ApiError` 422 if a key was used before for something else."""
     if _asked(first) != _asked(now):
-        raise ApiError(422, f"The {HEADER} was used for another request")
+        raise ApiError(422, USED)
 
 
 def _asked(command: Command) -> object:

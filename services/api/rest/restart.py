@@ -8,6 +8,7 @@ import msgspec
 from litestar import get, post
 from litestar.handlers import HTTPRouteHandler
 
+from services.api.restarting import KeyUsed
 from services.settings.changes import NotKept, json_types
 from services.settings.load import SettingsError
 
@@ -15,7 +16,7 @@ from . import replies
 from .api import Api, HttpRequest
 from .bodies import Body
 from .errors import ApiError
-from .idempotency import command_id, key_of
+from .idempotency import USED, command_id, key_of
 from .openapi import operation
 from .parsing import read
 from .replies import Reply
@@ -70,6 +71,8 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
             await restarting.ask(
                 await read(request), None if key is None else command_id("restart", key)
             )
+        except KeyUsed:
+            raise ApiError(422, USED) from None
         except SettingsError as error:
             raise ApiError(400, _told(error)) from None
         except NotKept as error:
