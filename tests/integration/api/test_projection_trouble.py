@@ -48,10 +48,12 @@ class Wire:
                 pumps.create_task(self._pump(far_reader, writer))
 
             server = await asyncio.start_unix_server(join, Path(self.folder) / SOCKET)
-            yield
-            server.close()
-            self.flows.set()
-        shutil.rmtree(self.folder)
+            try:
+                yield
+            finally:
+                server.close()
+                self.flows.set()
+                shutil.rmtree(self.folder)
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
