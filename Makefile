@@ -12,14 +12,15 @@ COMPILE := CUSTOM_COMPILE_COMMAND="make requirements" $(BIN)/pip-compile --quiet
 PINS = $(shell cat $(1) pyproject.toml | sha256sum | cut -c1-16)
 RUN_READY := $(VENV)/.run-$(call PINS,requirements.txt)
 TEST_READY := $(VENV)/.test-$(call PINS,requirements-dev.txt)
-NODE_READY := tests/e2e/node_modules/.package-lock.json
+NODE_FOLDERS := tests/e2e tests/compat/node
+NODE_READY := $(NODE_FOLDERS:%=%/node_modules/.package-lock.json)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types pytest e2e format bench bench-media bench-log bench-recorder \
-  bench-webhooks requirements env-example clean
+.PHONY: help run test lint types pytest e2e fuzz-api format bench bench-api bench-log \
+  bench-media bench-projection bench-recorder bench-webhooks requirements env-example clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' Makefile
 
 run: $(RUN_READY) ## Start the server; settings come from .env (see .env.example)
 	@exec $(BIN)/tertulia serve
@@ -35,33 +36,44 @@ types: $(TEST_READY) ## Type checks
 	$(BIN)/mypy
 
 pytest: $(TEST_READY) ## Unit, contract and integration tests
-	$(BIN)/pytest tests --ignore=tests/e2e
+	$(BIN)/pytest tests --ignore=tests/e2e --ignore=tests/compat
 
-e2e: $(TEST_READY) ## Browser tests; need Chromium (on the PATH, or CHROMIUM=…), node and npm
-	@missing=""; \
-	for tool in "$${CHROMIUM:-chromium chromium-browser}" node npm; do \
-	  found=""; for name in $$tool; do command -v $$name >/dev/null && found=1; done; \
-	  [ -n "$$found" ] || missing="$$missing $${tool%% *}"; \
-	done; \
+# What is missing for tests with a browser and with clients for Node.
+MISSING = for tool in "$${CHROMIUM:-chromium chromium-browser}" node npm; do \
+    found=""; for name in $$tool; do command -v $$name >/dev/null && found=1; done; \
+    [ -n "$$found" ] || missing="$$missing $${tool%% *}"; \
+  done
+
+e2e: $(TEST_READY) ## Tests with a browser and real clients; need Chromium (or CHROMIUM=…), node, npm
+	@missing=""; $(MISSING); \
 	if [ -z "$$missing" ]; then $(MAKE) --no-print-directory e2e-run; \
-	elif [ "$$CI" = true ]; then echo "The browser tests need:$$missing" >&2; exit 1; \
-	else printf '\n*** THE BROWSER TESTS DID NOT RUN. They need:%s\n\n' "$$missing"; fi
+	elif [ "$$CI" = true ]; then echo "The tests with a browser need:$$missing" >&2; exit 1; \
+	else printf '\n*** THE TESTS WITH A BROWSER DID NOT RUN. They need:%s\n\n' "$$missing"; fi
 
 .PHONY: e2e-run
 e2e-run: $(TEST_READY) $(NODE_READY)
-	$(BIN)/pytest tests/e2e
+	$(BIN)/pytest tests/e2e tests/compat
+
+fuzz-api: $(TEST_READY) ## Schemathesis against the REST API for MINUTES (30)
+	$(BIN)/python -m tests.fuzz_api --minutes $(or $(MINUTES),30)
 
 format: $(TEST_READY) ## Put the code into the house format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: bench-log bench-media bench-recorder bench-webhooks ## All benchmarks
+bench: bench-api bench-log bench-media bench-projection bench-recorder bench-webhooks ## All benchmarks
+
+bench-api: $(TEST_READY) ## What a REST request costs, beside bare handlers, inserts, appends, Janus
+	$(BIN)/python -m benchmarks.bench_api
 
 bench-log: $(TEST_READY) ## What the event log costs
 	$(BIN)/python -m benchmarks.bench_log
 
 bench-media: $(TEST_READY) ## What a forwarded packet costs
 	$(BIN)/python -m benchmarks.bench_media
+
+bench-projection: $(TEST_READY) ## What building the projection anew costs
+	$(BIN)/python -m benchmarks.bench_projection
 
 bench-recorder: $(TEST_READY) ## What a recorded stream costs
 	$(BIN)/python -m benchmarks.bench_recorder
@@ -78,8 +90,8 @@ env-example: $(RUN_READY) ## Make .env.example from the tables of settings
 	$(BIN)/python -m services.settings > .env.example
 
 clean: ## Remove all that was made, but no data
-	rm -rf $(VENV) dist tests/e2e/node_modules .mypy_cache .pytest_cache .ruff_cache \
-	  .import_linter_cache .hypothesis
+	rm -rf $(VENV) dist $(NODE_FOLDERS:%=%/node_modules) .mypy_cache .pytest_cache .ruff_cache \
+	  .import_linter_cache .hypothesis .schemathesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -100,6 +112,6 @@ $(TEST_READY): | $(BIN)/python
 	@rm -f $(VENV)/.test-*
 	@touch $@
 
-$(NODE_READY): tests/e2e/package-lock.json
-	cd tests/e2e && npm ci --no-audit --no-fund --loglevel=error
+$(NODE_READY): %/node_modules/.package-lock.json: %/package-lock.json
+	cd $* && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@

@@ -11,6 +11,7 @@ import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 from sqlalchemy import (
+    URL,
     ColumnElement,
     Connection,
     Delete,
@@ -246,7 +247,7 @@ def _columns(row: Row) -> dict[str, Any]:
     return {**columns, "document": _encoder.encode(value).decode()}
 
 
-async def rebuild(event_log: EventLog, url: str, *, up_to: int | None = None) -> int:
+async def rebuild(event_log: EventLog, url: str | URL, *, up_to: int | None = None) -> int:
     """Make the projection anew in the database at `url`; returns the position it then has."""
     database = Database(url)
     try:

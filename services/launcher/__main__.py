@@ -92,6 +92,9 @@ def verify() -> None:
 def replay(file: Path, up_to: int | None) -> None:
     """Build the database of the REST answers anew from the event log, in FILE."""
     # Only this command needs the API's libraries, and they are slow to load.
+    from sqlalchemy import URL  # noqa: PLC0415
+
+    from services.api.database import DatabaseUnusable  # noqa: PLC0415
     from services.api.projections import rebuild  # noqa: PLC0415
 
     if file.exists():
@@ -101,7 +104,11 @@ def replay(file: Path, up_to: int | None) -> None:
     async def run() -> None:
         async with history.opened(settings, "replay") as log:
             started = time.monotonic()
-            commits = await rebuild(log, f"sqlite+aiosqlite:///{file}", up_to=up_to)
+            try:
+                database = URL.create("sqlite", database=str(file))
+                commits = await rebuild(log, database, up_to=up_to)
+            except DatabaseUnusable as error:
+                raise click.ClickException(str(error)) from error
             seconds = max(time.monotonic() - started, 1e-6)
         click.echo(f"{commits} commits in {seconds:.2f} s: {commits / seconds:.0f} commits/s")
 

@@ -180,7 +180,7 @@ OWN = (
         "TERTULIA_DATABASE_URL", TEXT, "",
         "SQLAlchemy URL of the database for the REST answers. It can be rebuilt from the event "
         "log at any time. Empty: SQLite in the data folder.",
-        "storage.database_url",
+        "storage.database_url", sensitive=True,
     ),
     Property(
         "TERTULIA_LOG_LEVEL", enum("DEBUG", "INFO", "WARNING", "ERROR"),

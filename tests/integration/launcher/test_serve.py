@@ -155,7 +155,10 @@ async def _read_verify_and_replay(server: Server, session: str, tmp_path: Path) 
     assert code == 0, output
     assert "are good" in output
 
-    file = tmp_path / "replayed.sqlite"
+    file = tmp_path / "replayed?.sqlite"
+    code, output = await server.run("replay", "--to", str(tmp_path / "missing" / "file"))
+    assert code == 1
+    assert "Traceback" not in output
     code, output = await server.run("replay", "--to", str(file))
     assert code == 0, output
     assert "commits/s" in output
