@@ -49,6 +49,27 @@ async def test_the_least_loaded_node_is_chosen(
         assert nodes.choose().node_id == "media_b"
 
 
+async def test_only_usable_nodes_are_chosen(
+    nats_client: Client, make_responder: MakeResponder
+) -> None:
+    usable = {"media_a", "media_b"}
+    nodes = Nodes(nats_client, usable.__contains__)
+    await nodes.start()
+    async with (
+        make_responder(nats_client, "media_a", load=50),
+        make_responder(nats_client, "media_b", load=10),
+        make_responder(nats_client, "media_c"),
+    ):
+        await until(lambda: len(nodes.alive()) == 3)
+        assert [node.node_id for node in nodes.usable()] == ["media_a", "media_b"]
+        assert nodes.choose().node_id == "media_b"
+        assert nodes.choose("media_a").node_id == "media_a"
+        assert nodes.choose("media_c") is None
+        usable.clear()
+        assert (nodes.usable(), nodes.choose()) == ([], None)
+    await nodes.stop()
+
+
 async def test_a_crowd_that_comes_between_two_heartbeats_is_spread(
     nodes: Nodes, nats_client: Client
 ) -> None:
