@@ -87,7 +87,10 @@ FrameRate = Annotated[
     int,
     Meta(extra_json_schema={"minimum": 1, "maximum": 120}, extra={"takes": TAKES_FRAME_RATE}),
 ]
-ShmSize = Annotated[int, Meta(extra_json_schema={"minimum": MIN_SHM}, extra={"takes": TAKES_SHM})]
+ShmSize = Annotated[
+    int,
+    Meta(extra_json_schema={"minimum": MIN_SHM, "maximum": 2**63 - 1}, extra={"takes": TAKES_SHM}),
+]
 
 
 class Body(Struct, rename="camel"):

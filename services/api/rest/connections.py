@@ -79,6 +79,8 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
                 "modifyConnection": _THIS,
                 "removeConnection": _THIS,
                 "listConnections": {"session_id": "$response.body#/sessionId"},
+                "startRecording": {"body": {"session": "$response.body#/sessionId"}},
+                "sendSignal": {"body": {"session": "$response.body#/sessionId"}},
             },
         ),
     )
