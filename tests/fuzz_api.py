@@ -27,6 +27,7 @@ from services.api.service import service
 from services.conference.calls import Heartbeat, heartbeat_subject
 from services.conference.commands import (
     Command,
+    CreateConnection,
     JoinSession,
     PublishStream,
     ReportRecordingReady,
@@ -38,6 +39,7 @@ from services.conference.events import (
     Event,
     RecordingRequested,
     RecordingStopped,
+    SessionCreated,
 )
 from services.conference.model import MediaOptions, VideoSource
 from services.eventlog.bus import CommandBus
@@ -50,8 +52,10 @@ from services.settings.load import load
 
 SECRET = "A_SECRET_OF_THE_TESTS"
 TOKEN = "only-for-tests"
-NODES = ("media_1", "media_2", "media_3")
-CONFIG = Path(__file__).parent / "contract" / "rest" / "schemathesis.toml"
+NODES = ("media_1", "media_2", "media_home")  # the last one hosts all sessions
+HOST = "con_Host"
+ROOT = Path(__file__).parents[1]
+CONFIG = ROOT / "tests" / "contract" / "rest" / "schemathesis.toml"
 
 _COMPANY = Actor(ActorKind.SERVICE, "company")
 _MEDIA = MediaOptions(
@@ -114,7 +118,8 @@ def _no_restarts() -> Iterator[None]:
 
 
 async def company(log: EventLog, files: Path) -> None:
-    """Three of four connections are joined by somebody who publishes; recordings start and end."""
+    """A host is in every session, or it would end with the first person who is removed. Every other
+    connection is joined by somebody who publishes; recordings start and end."""
     bus = CommandBus(log)
     async for commits in log.subscribe(after=0):
         for recorded in commits:
@@ -122,20 +127,22 @@ async def company(log: EventLog, files: Path) -> None:
                 if isinstance(event, RecordingStopped):
                     (files / event.recording_id).mkdir(parents=True, exist_ok=True)
                     (files / event.recording_id / f"{event.recording_id}.zip").write_bytes(b"PK")
-                for command in _replies(event):
+                for command in _replies(recorded.commit.session_id, event):
                     with suppress(ConferenceError):  # it has changed meanwhile
                         await bus.execute(recorded.commit.session_id, command, actor=_COMPANY)
 
 
-def _replies(event: Event) -> list[Command]:
+def _replies(session: str, event: Event) -> list[Command]:
     match event:
-        case ConnectionCreated(connection_id=name) if ord(name[-1]) % 4:
+        case SessionCreated():
+            return [CreateConnection(HOST, f"tok_{session}")]
+        case ConnectionCreated(connection_id=name) if name == HOST or ord(name[-1]) % 2:
             join = JoinSession(
                 token=event.token,
                 platform="Chrome 142",
                 client_data="Ana",
                 rpc_digest="0" * 64,
-                media_node_id=NODES[0],
+                media_node_id=NODES[-1],
                 media_instance="one",
                 ip="127.0.0.1",
             )
@@ -172,7 +179,7 @@ async def fuzz(
         "--no-color",
         *options,
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(CONFIG.parent)},
+        env={**os.environ, "PYTHONPATH": f"{CONFIG.parent}:{ROOT}"},
         stdout=output,
         stderr=asyncio.subprocess.STDOUT,
     )

@@ -26,10 +26,6 @@ _NO_SESSION = "No session exists for the passed session id"
 _NO_CONNECTION = "No connection exists for the passed connection id"
 _PENDING = boolean("pendingConnections", "List pending connections too?", default=True)
 _THIS = {"session_id": "$response.body#/sessionId", "connection_id": "$response.body#/id"}
-_STREAM = {
-    "session_id": "$response.body#/sessionId",
-    "stream_id": "$response.body#/publishers/0/streamId",
-}
 _OF_TOKEN = {
     "session_id": "$response.body#/session",
     "connection_id": "$response.body#/connectionId",
@@ -126,7 +122,6 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
             "The connection",
             schemas.Connection,
             fails={400: _NO_SESSION, 404: _NO_CONNECTION},
-            links={"unpublishStream": _STREAM},
         ),
     )
     async def retrieve(session_id: str, connection_id: str) -> Reply:

@@ -22,7 +22,7 @@ def ruled(name: str, schema: Object) -> Object:
         case "MediaNodeStatusBody":
             return {**schema, "properties": {"status": _reachable(schema)}}
         case "RestartBody":
-            return {**schema, "additionalProperties": False}
+            return {**schema, "additionalProperties": {"type": "null"}}  # null: not given
     return schema
 
 

@@ -10,6 +10,8 @@ import schemathesis
 from schemathesis import Case, CheckContext, HookContext, Response
 from schemathesis.generation.meta import TestPhase
 
+from tests.fuzz_api import NODES
+
 KEY = re.compile(r"[!-~]{1,200}")
 
 numbers = count()
@@ -34,9 +36,12 @@ EXCEPTED = {
 @schemathesis.hook
 def before_call(_context: HookContext, case: Case, _kwargs: dict[str, Any]) -> None:
     """Keys that are good are made anew, for one that was used says 422 whatever the body is, or 200
-    of what is gone by now. Recordings that follow from sessions are such as can start."""
+    of what is gone by now. The node that hosts the sessions stays, or they would go with it.
+    Recordings that follow from sessions are such as can start."""
     if KEY.fullmatch(case.headers.get("Idempotency-Key") or ""):
         case.headers["Idempotency-Key"] = f"key-{next(numbers)}"
+    if (case.path_parameters or {}).get("media_node_id") == NODES[-1]:
+        case.path_parameters["media_node_id"] = NODES[0]
     if _phase(case) is TestPhase.STATEFUL and _id(case) == "startRecording" and _is_good(case):
         case.body["outputMode"] = "INDIVIDUAL"
 
