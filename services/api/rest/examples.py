@@ -96,6 +96,24 @@ SEND_SIGNAL: Object = {
     "To everybody": {"session": "ses_YnDaGYNcd7", "type": "MY_TYPE", "data": "Hello"},
 }
 
+RESTART: Object = {
+    "Some settings": {
+        "OPENVIDU_CDR": True,
+        "OPENVIDU_RECORDING": True,
+        "OPENVIDU_RECORDING_PUBLIC_ACCESS": True,
+        "OPENVIDU_RECORDING_NOTIFICATION": "publisher_moderator",
+        "OPENVIDU_RECORDING_AUTOSTOP_TIMEOUT": 120,
+        "OPENVIDU_WEBHOOK": True,
+        "OPENVIDU_WEBHOOK_ENDPOINT": "http://localhost:7777/webhook/",
+        "OPENVIDU_WEBHOOK_EVENTS": ["recordingStatusChanged"],
+        "OPENVIDU_STREAMS_VIDEO_MAX_RECV_BANDWIDTH": 1000,
+        "OPENVIDU_SESSIONS_GARBAGE_INTERVAL": 900,
+        "OPENVIDU_PRO_NETWORK_QUALITY": True,
+        "OPENVIDU_PRO_NETWORK_QUALITY_INTERVAL": 5,
+    },
+    "The same settings": {},
+}
+
 # Answers, by the name of their schema.
 
 _CONNECT = "wss://my.openvidu.ip?sessionId=TestSession&token=tok_AVe8o7iltWqtijyl"

@@ -12,7 +12,7 @@ from services.api.restarting import KeyUsed
 from services.settings.changes import NotKept, json_types
 from services.settings.load import SettingsError
 
-from . import replies
+from . import examples, replies
 from .api import Api, HttpRequest
 from .bodies import Body
 from .errors import ApiError
@@ -58,6 +58,7 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
         operation_class=operation(
             "The settings are good and kept, the restart has begun",
             takes=RestartBody,
+            examples=examples.RESTART,
             fails={
                 400: "A setting does not exist, cannot be changed so, or has a wrong value; "
                 "nothing was changed",
