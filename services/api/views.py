@@ -7,7 +7,7 @@ from collections import OrderedDict
 from typing import Any
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 from msgspec.structs import replace
 from sqlalchemy import Select, select
 
@@ -45,7 +45,7 @@ class Found(Struct):
 
     session: Session
     recording: bool
-    rendered: dict[bool, Raw] = {}  # by `pending`
+    rendered: dict[bool, bytes] = {}  # JSON, by `pending`
 
 
 class Views:
@@ -66,7 +66,7 @@ class Views:
         self._loading: dict[str, object] = {}
         self._written = Progress()
         self._taken = 0
-        self._pages: dict[bool, tuple[int, Raw]] = {}  # by `pending`: the position and the answer
+        self._pages: dict[bool, tuple[int, bytes]] = {}  # by `pending`: the position, the answer
 
     async def open(self, position: int) -> list[State]:
         """Once, before the first `take`: the states of all open sessions, which the database has
@@ -102,21 +102,20 @@ class Views:
         """The ids of all open sessions, in the order of their creation."""
         return list(self._open)
 
-    async def session(self, session_id: str, *, pending: bool = False) -> Raw | None:
-        """`pending`: list the pending connections too."""
+    async def session(self, session_id: str, *, pending: bool = False) -> bytes | None:
+        """JSON. `pending`: list the pending connections too."""
         found = await self._find(session_id)
         return None if found is None else self._rendered(found, pending)
 
-    async def sessions(self, *, pending: bool = False) -> Raw:
-        """All of them in the order of their creation, with their number."""
+    async def sessions(self, *, pending: bool = False) -> bytes:
+        """JSON: all of them in the order of their creation, with their number."""
         position = self._taken
         known = self._pages.get(pending)
         if known is not None and known[0] == position:
             return known[1]
         found = await self._find_all(self.open_sessions())
-        content = [self._rendered(each, pending) for each in found]
-        page = {"numberOfElements": len(content), "content": content}
-        answer = Raw(_encoder.encode(page))
+        content = b",".join(self._rendered(each, pending) for each in found)
+        answer = b'{"numberOfElements":%d,"content":[%b]}' % (len(found), content)
         self._pages[pending] = (position, answer)
         return answer
 
@@ -169,11 +168,11 @@ class Views:
     def render_recording(self, recording: Recording) -> Object:
         return recording_object(recording, self._public_url)
 
-    def _rendered(self, found: Found, pending: bool) -> Raw:
+    def _rendered(self, found: Found, pending: bool) -> bytes:
         known = found.rendered.get(pending)
         if known is None:
             view = self.render_session(found.session, recording=found.recording, pending=pending)
-            known = found.rendered[pending] = Raw(_encoder.encode(view))
+            known = found.rendered[pending] = _encoder.encode(view)
         return known
 
     async def _settle(self) -> None:

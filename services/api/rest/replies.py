@@ -16,6 +16,11 @@ def ok(content: object, status: int = 200) -> Reply:
     return Response(_encoder.encode(content), status_code=status, media_type=MediaType.JSON)
 
 
+def rendered(content: bytes) -> Reply:
+    """Of what is JSON already."""
+    return Response(content, status_code=200, media_type=MediaType.JSON)
+
+
 def page(content: list[dict[str, Any]]) -> Reply:
     return ok({"numberOfElements": len(content), "content": content})
 

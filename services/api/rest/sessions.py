@@ -79,7 +79,7 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
         found = await views.session(session_id, pending=pending)
         if found is None:
             raise SessionNotFound("The session does not exist")
-        return replies.ok(found)
+        return replies.rendered(found)
 
     @get(
         "/sessions",
@@ -90,7 +90,7 @@ def routes(api: Api) -> list[HTTPRouteHandler]:
     )
     async def retrieve_all(request: HttpRequest) -> Reply:
         pending = flag(request, "pendingConnections", default=False)
-        return replies.ok(await views.sessions(pending=pending))
+        return replies.rendered(await views.sessions(pending=pending))
 
     @delete(
         "/sessions/{session_id:str}",
