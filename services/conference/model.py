@@ -7,8 +7,10 @@ from enum import StrEnum
 from msgspec import Struct
 
 
-class Value(Struct, frozen=True, rename="camel", omit_defaults=True):
+class Value(Struct, frozen=True, rename="camel", omit_defaults=True, gc=False):
     """An immutable value. In JSON its keys are camelCase and defaults are left out.
+
+    Made of values that were there before, it is in no cycle: the garbage collector leaves it alone.
 
     A default therefore becomes part of the log's format: never change one, add a field.
     """

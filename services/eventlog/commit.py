@@ -51,7 +51,7 @@ class Commit(Value, frozen=True):
     traceparent: str | None = None
 
 
-class Recorded(Struct, frozen=True):
+class Recorded(Struct, frozen=True, gc=False):
     """A commit as the log holds it. `sequence` is its position in the whole log, from 1;
     `digest` the SHA-256 (hex) of its encoded bytes."""
 

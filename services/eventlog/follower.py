@@ -23,7 +23,7 @@ RETRY = 0.5  # seconds between attempts
 BATCH = 500  # steps of one batch of a replay
 
 
-class Step(Struct, frozen=True):
+class Step(Struct, frozen=True, gc=False):
     """One commit and the session's states around it."""
 
     recorded: Recorded
