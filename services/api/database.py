@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import structlog
 from msgspec import Struct
-from sqlalchemy import URL, Connection, Select, Table, func, insert, select, text
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import URL, Connection, Select, func, insert, select, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -146,13 +145,6 @@ class Database:
     async def close(self) -> None:
         await self._writer.close()
         await self._reader.dispose()
-
-    def upsert(self, table: Table, keys: Sequence[str]) -> Any:
-        """Insert rows, or replace those with the same keys."""
-        insert_into = sqlite.insert if self.dialect == "sqlite" else postgresql.insert
-        statement = insert_into(table)
-        new = {c.name: statement.excluded[c.name] for c in table.c if c.name not in keys}
-        return statement.on_conflict_do_update(index_elements=list(keys), set_=new)
 
 
 def _examine(connection: Connection) -> None:

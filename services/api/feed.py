@@ -28,7 +28,7 @@ from .views import Views
 
 FIRST_RETRY, LAST_RETRY = 0.05, 5.0  # seconds between tries while the database or the log is away
 BACKLOG = 5_000  # steps that are shown and not yet written; then the log waits
-WRITE = 500  # steps of one transaction
+WRITE = 2_000  # steps of one transaction
 LINGER = 0.02  # seconds from one transaction to the next: what comes in between shares it
 
 log = structlog.get_logger(__name__)

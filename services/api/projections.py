@@ -4,25 +4,13 @@ the position."""
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import structlog
 from msgspec import Struct
 from msgspec.structs import replace
-from sqlalchemy import (
-    URL,
-    ColumnElement,
-    Connection,
-    Delete,
-    Insert,
-    Table,
-    Update,
-    bindparam,
-    delete,
-    or_,
-    update,
-)
+from sqlalchemy import URL, Connection, Table, bindparam, or_, update
 
 from services.conference import state
 from services.eventlog.follower import Step, replay
@@ -30,6 +18,7 @@ from services.eventlog.log import EventLog
 
 from . import tables
 from .database import Database, Position
+from .rows import ManyRows, Values
 
 _encoder = msgspec.json.Encoder()
 _SESSION_FIELDS = tuple(name for name in state.Session.__struct_fields__ if name != "connections")
@@ -120,18 +109,6 @@ _KEYS = {
 }
 
 
-class _Statements(NamedTuple):
-    """Of one table, made once: making them costs more than running them."""
-
-    remove: Delete
-    put: Insert
-    change: Update
-
-
-def _at(table: Table, keys: tuple[str, ...]) -> list[ColumnElement[bool]]:
-    return [table.c[name] == bindparam(f"key_{name}") for name in keys]
-
-
 _MOVE = (
     update(tables.position)
     .where(
@@ -151,13 +128,8 @@ class Projector:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.position = Position()
-        self._statements = {
-            table: _Statements(
-                delete(table).where(*_at(table, keys)),
-                database.upsert(table, keys),
-                update(table).where(*_at(table, keys)),
-            )
-            for table, keys in _KEYS.items()
+        self._tables = {
+            table: ManyRows(table, keys, database.dialect) for table, keys in _KEYS.items()
         }
 
     async def open(self, event_log: EventLog) -> Position:
@@ -212,39 +184,36 @@ class Projector:
             )
 
     def _write(self, connection: Connection, table: Table, rows: Rows) -> None:
-        if not rows:
-            return
-        gone: list[dict[str, Any]] = []
-        new: list[dict[str, Any]] = []
-        changed: list[dict[str, Any]] = []
+        gone: Values = []
+        new: Values = []
+        changed: Values = []
         for key, row in rows.items():
-            names = dict(zip(_KEYS[table], key, strict=True))
-            at = {f"key_{name}": part for name, part in names.items()}
             if row is None:
-                gone.append(at)
-            elif row.ordinal is None:
-                changed.append({**at, **_columns(row)})
+                gone.append(key)
             else:
-                new.append({**names, **_columns(row), "ordinal": row.ordinal})
-        statements = self._statements[table]
-        if gone:
-            connection.execute(statements.remove, gone)
-        if new:
-            connection.execute(statements.put, new)
-        if changed:
-            connection.execute(statements.change, changed)
+                (changed if row.ordinal is None else new).append(_columns(key, row))
+        many = self._tables[table]
+        many.remove(connection, gone)
+        many.put(connection, new)
+        many.change(connection, changed)
 
 
-def _columns(row: Row) -> dict[str, Any]:
+def _columns(key: Key, row: Row) -> tuple[Any, ...]:
+    """In the order of the table; without the ordinal if it keeps its own."""
+    ordinal = () if row.ordinal is None else (row.ordinal,)
     match row.value:
         case state.Session() as session:
             value: Any = replace(session, connections={})
-            columns: dict[str, Any] = {"recording": row.recording}
+            return (*key, *ordinal, row.recording, _document(value))
         case state.Connection() as value:
-            columns = {"status": "active" if value.active else "pending"}
+            status = "active" if value.active else "pending"
+            return (*key, *ordinal, status, _document(value))
         case state.Recording() as value:
-            columns = {"session_id": value.session_id, "status": value.status.value}
-    return {**columns, "document": _encoder.encode(value).decode()}
+            return (*key, value.session_id, *ordinal, value.status.value, _document(value))
+
+
+def _document(value: Any) -> str:
+    return _encoder.encode(value).decode()
 
 
 async def rebuild(event_log: EventLog, url: str | URL, *, up_to: int | None = None) -> int:
