@@ -15,7 +15,7 @@ from nats.errors import NoRespondersError
 
 from services.conference.ids import AGGREGATE_ID
 
-from .commit import ALL_NODES, Commit, Recorded, encode, nodes_in, subject
+from .commit import ALL_NODES, Commit, Recorded, digest, encode, nodes_in, subject
 from .connection import connect, request
 from .direct import DirectReader
 from .log import (
@@ -37,6 +37,7 @@ __all__ = ["JetStreamLog", "connect"]
 
 STREAM = "TERTULIA_LOG"
 READ_PATIENCE = 30.0  # seconds without a message until a read gives up
+OWN = 1000  # commits kept until they come back with the stream
 HEADERS = 4096  # bytes kept free for ours; a message over `max_payload` costs the connection
 
 WRONG_LAST_SEQUENCE = 10071
@@ -53,6 +54,7 @@ class JetStreamLog:
         self._client = client
         self._stream = stream
         self._direct = DirectReader(client, stream)
+        self._own: dict[int, Recorded] = {}  # the last that this process appended, by sequence
         self._closed = False
 
     @classmethod
@@ -138,7 +140,11 @@ class JetStreamLog:
             first = await self.get(sequence)
             if first is None or first.digest != sealed:
                 raise Conflict(f"{commit.session_id} has a commit with id {commit.id}.")
-        return Recorded(sequence, commit, sealed)
+        recorded = Recorded(sequence, commit, sealed)
+        self._own[sequence] = recorded
+        if len(self._own) > OWN:
+            del self._own[next(iter(self._own))]
+        return recorded
 
     async def read(
         self, session_id: str, *, after: int = 0, up_to: int | None = None
@@ -213,7 +219,7 @@ class JetStreamLog:
                         del batch[0]
                         if not batch:
                             continue
-                    opened = [open_stored(message) for message in batch]
+                    opened = [self._opened(message) for message in batch]
                     position, mark = opened[-1].sequence, opened[-1].digest
                     yield opened
             except (ReaderLost, LogUnavailable, NatsError) as error:
@@ -225,6 +231,13 @@ class JetStreamLog:
             finally:
                 await reader.close()
             await asyncio.sleep(min(0.1 * failures, 1.0))
+
+    def _opened(self, message: Stored) -> Recorded:
+        """As `open_stored`; what this process appended just now need not be decoded."""
+        own = self._own.pop(message.sequence, None)
+        if own is not None and own.digest == message.digest == digest(message.payload):
+            return own
+        return open_stored(message)
 
     async def _check_end(self, position: int) -> None:
         end = await self.last_sequence()
