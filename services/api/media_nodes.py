@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import Raw
+
 from services.conference.state import Node
 from services.conference.views import Link, Object, kurento_info, media_node_object
 
@@ -26,7 +28,7 @@ class MediaNodes:
         shown = self.show(node)
         if sessions:
             hosted = [await self._views.session(one) for one in self._registry.sessions(node.id)]
-            shown["sessions"] = [session for session in hosted if session is not None]
+            shown["sessions"] = [Raw(session) for session in hosted if session is not None]
         if recordings:
             shown["recordingIds"] = self._registry.recordings(node.id)
         heartbeat = self._nodes.get(node.id)

@@ -29,7 +29,7 @@ class Json(Response[bytes]):
         }
         body = {"type": "http.response.body", "body": self.content}
 
-        async def answer(_scope: Scope, _receive: Receive, send: Send) -> None:
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
             await send(cast(Any, head))
             await send(cast(Any, body))
 
