@@ -15,6 +15,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import NamedTuple
+from uuid import uuid4
 
 import structlog
 from msgspec import Struct
@@ -150,7 +151,7 @@ class CommandBus:
                 session_id,
                 command,
                 actor=actor,
-                command_id=command_id or f"{random.getrandbits(128):032x}",
+                command_id=command_id or uuid4().hex,
                 traceparent=traceparent,
                 aggregate=aggregate,
                 fresh=fresh,
