@@ -10,7 +10,6 @@ import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
-from nats.errors import TimeoutError as NatsTimeout
 from nats.errors import UnexpectedEOF
 
 from .log import LogUnavailable
@@ -35,7 +34,7 @@ async def connect(
         raise LogUnavailable("The broker's URL must look like nats://host:4222.")
     where = ", ".join(_without_credentials(server) for server in servers)
     log = _logger.bind(broker=where)
-    client = _Client()
+    client = Client()
     seen: dict[str, None] = {}  # one line for each kind of trouble, not one a second
     connected = False
 
@@ -93,42 +92,18 @@ async def request(
     wait_up_to: float,
     headers: dict[str, str] | None = None,
 ) -> Msg:
-    """Ask once. `wait_up_to` in seconds. Raises `nats.errors.Error`."""
-    return await client.request(subject, payload, timeout=wait_up_to, headers=headers)
-
-
-class _Client(Client):
-    """nats-py's, but a request never loses a cancellation, and costs a third.
+    """`Client.request`, but a cancellation is never lost. Raises `nats.errors.Error`.
 
     nats-py waits with `asyncio.wait_for`, which up to Python 3.11 drops a cancellation that comes
-    in the same turn of the loop as the answer: the task would then run on for ever. And it draws
-    random numbers for each request, where a number of the connection will do.
+    in the same turn of the loop as the answer: the task would then run on for ever. Only a new
+    cancellation counts, so that a cancelled task can still write while it cleans up.
     """
-
-    _asked = 0
-
-    async def _request_new_style(
-        self,
-        subject: str,
-        payload: bytes,
-        timeout: float = 1,  # noqa: ASYNC109
-        headers: dict[str, Any] | None = None,
-    ) -> Msg:
-        if not self._resp_sub_prefix:
-            await self._init_request_sub()
-        self._asked += 1
-        token = str(self._asked)
-        answer: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
-        self._resp_map[token] = answer
-        reply = bytes(self._resp_sub_prefix or b"").decode() + token
-        try:
-            await self.publish(subject, payload, reply=reply, headers=headers)
-            async with asyncio.timeout(timeout):
-                return await answer
-        except TimeoutError as late:
-            raise NatsTimeout from late
-        finally:
-            self._resp_map.pop(token, None)
+    task = asyncio.current_task()
+    before = task.cancelling() if task else 0
+    answer = await client.request(subject, payload, timeout=wait_up_to, headers=headers)
+    if task and task.cancelling() > before:
+        raise asyncio.CancelledError
+    return answer
 
 
 def _fail_requests(client: Client) -> None:
