@@ -147,7 +147,7 @@ class Projector:
     async def reset(self) -> None:
         self.position = await self._database.reset()
 
-    async def apply(self, steps: list[Step]) -> Changes:
+    async def apply(self, steps: list[Step]) -> None:
         """Write a batch, all or nothing. Repeating a batch that failed is harmless.
 
         Raises `ProjectionShared`, and errors of SQLAlchemy.
@@ -164,7 +164,6 @@ class Projector:
 
         await self._database.write(work)
         self.position = target
-        return changes
 
     def _move(self, connection: Connection, target: Position) -> None:
         """The new position; the target itself if an earlier try was done but not acknowledged."""

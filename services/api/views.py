@@ -48,6 +48,10 @@ class Found(Struct):
     rendered: dict[bool, bytes] = {}  # JSON, by `pending`
 
 
+def _found(session: Session, state: State) -> Found:
+    return Found(session, state.active_recording is not None)
+
+
 class Views:
     """Ids may be any text; for one that names nothing the answer is `None`.
 
@@ -88,7 +92,7 @@ class Views:
                 self._kept.pop(session_id, None)
             else:
                 self._open[session_id] = None
-                self._keep(session_id, Found(session, step.after.active_recording is not None))
+                self._keep(session_id, _found(session, step.after))
         self._taken = steps[-1].recorded.sequence
 
     def written(self, steps: list[Step]) -> None:
@@ -191,7 +195,7 @@ class Views:
     def _in_memory(self, session_id: str) -> Found | None:
         found = self._kept.get(session_id)
         if found is None and (step := self._unwritten.get(session_id)) and step.after.session:
-            found = Found(step.after.session, step.after.active_recording is not None)
+            found = _found(step.after.session, step.after)
         return found
 
     async def _find(self, session_id: str) -> Found | None:
