@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from .model import Value, VideoCodec
+from .model import Direction, Value, VideoCodec
 
 
 class FailureCode(StrEnum):
@@ -47,7 +47,10 @@ class Publish(CallValue, tag="publish", frozen=True):
     codec: VideoCodec = VideoCodec.NONE
     allow_transcoding: bool = False
     max_send_kbps: int = 0  # 0 = no limit
+    min_send_kbps: int = 0
     loopback: bool = False
+    audio_active: bool = True  # as the log tells it later: no packets of a muted track go out
+    video_active: bool = True
 
 
 class Republish(CallValue, tag="republish", frozen=True):
@@ -70,6 +73,8 @@ class PrepareOffer(CallValue, tag="prepareOffer", frozen=True):
     session_id: str
     connection_id: str
     stream_id: str
+    max_recv_kbps: int = 0  # 0 = no limit
+    min_recv_kbps: int = 0
 
 
 class AcceptAnswer(CallValue, tag="acceptAnswer", frozen=True):
@@ -87,6 +92,8 @@ class Subscribe(CallValue, tag="subscribe", frozen=True):
     connection_id: str
     stream_id: str
     sdp_offer: str
+    max_recv_kbps: int = 0  # 0 = no limit
+    min_recv_kbps: int = 0
 
 
 class Discard(CallValue, tag="discard", frozen=True):
@@ -167,9 +174,67 @@ class Heartbeat(Value, frozen=True):
     capabilities: tuple[str, ...] = ()
 
 
+class TransportLost(Value, frozen=True):
+    """Published once on `node.<nodeId>.lost` when a client's transport ended by itself, so that
+    its side can be told (`signaling.md` 4.15). `direction` as in the log: OUTBOUND is the
+    publisher's."""
+
+    node_id: str
+    session_id: str
+    connection_id: str
+    stream_id: str
+    direction: Direction
+    reason: str
+
+
+class TrackStatistics(Value, frozen=True):
+    """One track of a stream on its way from its publisher (OUTBOUND) or to one subscriber
+    (INBOUND). Counters run from the track's start; `lost` is before repair. The rest is of the
+    last period: `bitrate` in bit/s, `jitter` and `round_trip` in ms, `fraction_lost` 0 to 1."""
+
+    session_id: str
+    connection_id: str
+    stream_id: str
+    direction: Direction
+    kind: str  # "audio", "video"
+    packets: int = 0
+    bytes: int = 0
+    lost: int = 0
+    repaired: int = 0  # lost packets that came by retransmission, or were sent again
+    nacks: int = 0
+    key_frame_requests: int = 0
+    bitrate: int = 0
+    jitter: float = 0.0
+    fraction_lost: float = 0.0
+    round_trip: float | None = None  # unknown
+    estimate: int = 0  # bit/s a subscriber's way is thought to carry; 0 = unknown
+    layer: str = ""  # rid of the simulcast layer a subscriber gets
+    level: int | None = None  # of audio in -dBov: 0 is loudest, 127 silence
+
+
+class Statistics(Value, frozen=True):
+    """Published on `node.<nodeId>.statistics` every `STATISTICS_SECONDS`, in parts of at most
+    500 tracks."""
+
+    node_id: str
+    at: int  # UTC ms
+    tracks: tuple[TrackStatistics, ...]
+
+
+STATISTICS_SECONDS = 2.0
+
+
 def call_subject(node_id: str, call: type[Call]) -> str:
     return f"node.{node_id}.{call.__struct_config__.tag}"
 
 
 def heartbeat_subject(node_id: str = "*") -> str:
     return f"node.{node_id}.heartbeat"
+
+
+def lost_subject(node_id: str = "*") -> str:
+    return f"node.{node_id}.lost"
+
+
+def statistics_subject(node_id: str = "*") -> str:
+    return f"node.{node_id}.statistics"
