@@ -1,22 +1,30 @@
-"""Repair of the way from the publisher: which packets are missing, which key frames are wanted."""
+"""Repair: which packets are missing on the way from the publisher, which key frames are wanted,
+and which packets a subscriber got again just now."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-RETRY = 0.1  # seconds between two requests for a packet
+RETRY = 0.1  # seconds between two requests for a packet, until the round trip is known
+LEAST_RETRY, MOST_RETRY = 0.04, 0.4
 TRIES = 5
 MAX_MISSING = 512
 KEY_FRAME_WINDOW = 0.3  # seconds, at most one request in each
+LEAST_REPEAT = 0.01  # seconds between two repeats of a packet to a subscriber
+REMEMBERED = 512  # packets; a power of two
 
 
 class Missing:
-    """Sequence numbers (extended) that a source skipped, and when to ask for them."""
+    """Sequence numbers (extended) that a source skipped, and when to ask for them.
 
-    __slots__ = ("_due",)
+    `round_trip` in seconds is that of requests answered at once, `None` before the first."""
+
+    __slots__ = ("_due", "round_trip")
 
     def __init__(self) -> None:
-        self._due: dict[int, tuple[int, float]] = {}  # sequence -> times asked, next time
+        # sequence -> times asked, last time, next time
+        self._due: dict[int, tuple[int, float, float]] = {}
+        self.round_trip: float | None = None
 
     def __bool__(self) -> bool:
         return bool(self._due)
@@ -26,25 +34,43 @@ class Missing:
         room = MAX_MISSING - len(self._due)
         asked = list(sequences)[: max(0, room)]
         for sequence in asked:
-            self._due[sequence] = (1, now + RETRY)
+            self._due[sequence] = (1, now, now + self._retry)
         return asked
 
+    @property
+    def _retry(self) -> float:
+        if self.round_trip is None:
+            return RETRY
+        return min(max(1.5 * self.round_trip + 0.01, LEAST_RETRY), MOST_RETRY)
+
     def found(self, sequence: int) -> bool:
-        """The packet came; was it missing?"""
+        """The packet came by itself; was it missing?"""
         return self._due.pop(sequence, None) is not None
+
+    def repaired(self, sequence: int, now: float) -> bool:
+        """The packet came as a repeat; was it missing?"""
+        asked = self._due.pop(sequence, None)
+        if asked is None:
+            return False
+        tries, at, _ = asked
+        if tries == 1:  # else nobody knows which request was answered
+            before = self.round_trip
+            taken = now - at
+            self.round_trip = taken if before is None else before + (taken - before) / 8
+        return True
 
     def due(self, now: float) -> tuple[list[int], int]:
         """What to ask for again, in order, and how many were given up."""
         again: list[int] = []
         given_up = 0
-        for sequence, (tries, at) in tuple(self._due.items()):
+        for sequence, (tries, _, at) in tuple(self._due.items()):
             if at > now:
                 continue
             if tries >= TRIES:
                 del self._due[sequence]
                 given_up += 1
             else:
-                self._due[sequence] = (tries + 1, now + RETRY)
+                self._due[sequence] = (tries + 1, now, now + self._retry)
                 again.append(sequence)
         return sorted(again), given_up
 
@@ -63,4 +89,22 @@ class KeyFrameRequests:
         if not self.wanted or now - self._last < KEY_FRAME_WINDOW:
             return False
         self.wanted, self._last = False, now
+        return True
+
+
+class Repeats:
+    """When each packet was last repeated to a subscriber, by its 16-bit number."""
+
+    __slots__ = ("_last",)
+
+    def __init__(self) -> None:
+        self._last: list[tuple[int, float]] = [(-1, 0.0)] * REMEMBERED
+
+    def may(self, sequence: int, round_trip: float | None, now: float) -> bool:
+        """Not twice within a round trip: the first repeat may be on its way. Notes a yes."""
+        slot = sequence % REMEMBERED
+        before, at = self._last[slot]
+        if before == sequence and now - at < max(round_trip or 0.0, LEAST_REPEAT):
+            return False
+        self._last[slot] = (sequence, now)
         return True

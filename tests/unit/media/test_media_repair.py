@@ -5,7 +5,17 @@ from __future__ import annotations
 import pytest
 
 from services.media.path import Source
-from services.media.repair import KEY_FRAME_WINDOW, RETRY, TRIES, KeyFrameRequests, Missing
+from services.media.repair import (
+    KEY_FRAME_WINDOW,
+    LEAST_REPEAT,
+    LEAST_RETRY,
+    MOST_RETRY,
+    RETRY,
+    TRIES,
+    KeyFrameRequests,
+    Missing,
+    Repeats,
+)
 from services.media.rtcp import SenderReport
 from services.media.tap import GRACE, LEASE, MAX_TAPS, TapRefused, Taps
 
@@ -24,6 +34,32 @@ def test_a_missing_packet_is_asked_for_five_times_and_then_given_up() -> None:
         else:
             assert given_up == 2
     assert asked == TRIES
+
+
+@pytest.mark.parametrize(
+    ("round_trip", "retry"), [(0.001, LEAST_RETRY), (0.1, 0.16), (2.0, MOST_RETRY)]
+)
+def test_requests_are_repeated_as_the_round_trip_has_it(round_trip: float, retry: float) -> None:
+    missing = Missing()
+    missing.add([10], 0.0)
+    assert missing.repaired(10, round_trip)
+    assert not missing.repaired(10, round_trip)
+    assert missing.round_trip == round_trip
+    missing.add([11], 5.0)
+    assert missing.due(5.0 + retry - 0.001) == ([], 0)
+    assert missing.due(5.0 + retry + 0.001) == ([11], 0)
+    assert missing.repaired(11, 9.0)
+    assert missing.round_trip == round_trip  # of the second request nobody knows
+
+
+def test_a_packet_is_not_repeated_twice_within_a_round_trip() -> None:
+    repeats = Repeats()
+    assert repeats.may(7, 0.1, 1.0)
+    assert not repeats.may(7, 0.1, 1.09)
+    assert repeats.may(8, 0.1, 1.09)
+    assert repeats.may(7, 0.1, 1.11)
+    assert not repeats.may(7, None, 1.11 + LEAST_REPEAT / 2)
+    assert repeats.may(7, None, 1.12 + LEAST_REPEAT)
 
 
 def test_a_packet_that_came_is_not_asked_for_again() -> None:

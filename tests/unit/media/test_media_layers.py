@@ -1,0 +1,80 @@
+"""Choice of layers, the publisher's cap, pausing."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.media.layers import PATIENCE, UNLIMITED, Hunger, Layer, best_living, cap, choose
+from services.media.layers import wanted as next_wanted
+
+THREE = (Layer(150_000, True), Layer(500_000, True), Layer(1_500_000, True))
+TOP_DEAD = (*THREE[:2], Layer(0, False))
+
+
+@pytest.mark.parametrize(
+    ("estimate", "limit", "current", "chosen"),
+    [
+        (0, 0, 0, 2),
+        (2_000_000, 0, 0, 2),
+        (1_550_000, 0, 2, 2),
+        (1_550_000, 0, 1, 1),  # up only with some room
+        (600_000, 0, 2, 1),
+        (0, 600_000, 2, 1),
+        (2_000_000, 600_000, 2, 1),
+        (160_000, 600_000, 2, 0),
+        (1_000, 0, 2, 0),
+        (0, 1_000, 0, 0),
+    ],
+)
+def test_the_highest_layer_that_fits(estimate: int, limit: int, current: int, chosen: int) -> None:
+    assert choose(THREE, estimate, limit, current) == chosen
+
+
+def test_a_layer_that_stopped_is_not_chosen() -> None:
+    assert choose(TOP_DEAD, 0, 0, 2) == 1
+    assert choose((Layer(0, False), *THREE[1:]), 0, 1_000, 2) == 1
+    assert best_living(TOP_DEAD) == 1
+    assert best_living((Layer(0, False),) * 3) == 0
+
+
+def test_what_is_probed_for() -> None:
+    assert next_wanted(THREE, 0, 0, 0) == 0  # nothing speaks against the best
+    assert next_wanted(THREE, 200_000, 0, 0) > 500_000
+    assert next_wanted(THREE, 200_000, 0, -1) > 150_000  # of a paused picture
+    assert next_wanted(THREE, 200_000, 300_000, 0) == 0
+    assert next_wanted(TOP_DEAD, 600_000, 0, 1) == 0
+    one = (Layer(300_000, True),)
+    assert next_wanted(one, 300_000, 0, 0) == 600_000
+    assert next_wanted(one, 300_000, 400_000, 0) == 400_000
+    assert next_wanted(one, 700_000, 0, 0) == 0  # the publisher sends no more
+
+
+@pytest.mark.parametrize(
+    ("limit", "floor", "layers", "allowed", "expected"),
+    [
+        (0, 0, 1, (), UNLIMITED),
+        (640_000, 0, 1, (), 640_000),
+        (640_000, 0, 1, (0, 200_000), 640_000),  # one bad subscriber does not rule all
+        (640_000, 0, 1, (300_000, 200_000), 300_000),
+        (640_000, 400_000, 1, (300_000, 200_000), 400_000),
+        (640_000, 0, 1, (900_000,), 640_000),
+        (640_000, 0, 3, (100_000,), 1_540_000),  # lower layers come on top
+    ],
+)
+def test_the_cap_of_a_publisher(
+    limit: int, floor: int, layers: int, allowed: tuple[int, ...], expected: int
+) -> None:
+    assert cap(limit, floor, layers, allowed) == expected
+
+
+def test_a_picture_pauses_after_some_patience_and_comes_back_when_it_fits() -> None:
+    hunger = Hunger()
+    assert not hunger.judge(50_000, 200_000, 1.0)
+    assert not hunger.judge(50_000, 200_000, 1.0 + PATIENCE / 2)
+    assert not hunger.judge(150_000, 200_000, 1.0 + PATIENCE)  # recovered in time
+    assert not hunger.judge(50_000, 200_000, 10.0)
+    assert hunger.judge(50_000, 200_000, 10.0 + PATIENCE)
+    assert hunger.is_starved
+    assert not hunger.judge(150_000, 200_000, 20.0)
+    assert hunger.judge(220_000, 200_000, 21.0)
+    assert not hunger.is_starved
