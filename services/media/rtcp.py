@@ -10,10 +10,13 @@ from struct import Struct
 from typing import NamedTuple
 
 SR, RR, SDES, BYE, RTPFB, PSFB = 200, 201, 202, 203, 205, 206
-NACK = 1  # of RTPFB
+NACK, TRANSPORT = 1, 15  # of RTPFB
 PLI, FIR, APPLICATION = 1, 4, 15  # of PSFB
 MAX_PACKETS = 32  # read of one compound
 SERVER_SSRC = 1  # of our reports and requests; we send no media of our own
+TRANSPORT_REPORTED = 180  # packets told of in one feedback, which so stays below 1100 bytes
+TRANSPORT_SPAN = 2048  # numbers from the first to the last of one feedback
+TRANSPORT_FEEDBACKS = 16  # of one call
 
 _header = Struct("!BBH")
 _sender = Struct("!IQIII")
@@ -21,7 +24,9 @@ _block = Struct("!IIIIII")
 _feedback = Struct("!II")
 _nack = Struct("!HH")
 _ssrc = Struct("!I")
+_word = Struct("!H")
 _remb = Struct("!BBH")
+_transport = Struct("!HHI")
 
 
 class Packet(NamedTuple):
@@ -192,3 +197,84 @@ def write_remb(bits_per_second: int, ssrcs: Sequence[int]) -> bytes:
     body = _feedback.pack(SERVER_SSRC, 0) + b"REMB"
     body += _remb.pack(len(ssrcs), exponent << 2 | mantissa >> 16, mantissa & 0xFFFF)
     return _pack(PSFB, APPLICATION, body + b"".join(map(_ssrc.pack, ssrcs)))
+
+
+def write_transport_feedback(
+    media_ssrc: int, arrivals: Sequence[tuple[int, float]], count: int, since: int | None = None
+) -> list[bytes]:
+    """Transport-wide feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01, section 3.1).
+
+    `arrivals` are 16-bit numbers with their time in seconds, in any order; what is missing between
+    them is reported lost. `since` is the highest number of the feedback before, so that losses just
+    behind it are reported, too. `count` is that of the first packet, the following count on from
+    there. A jump of the numbers or times that one packet cannot hold begins the next one.
+    """
+    known: dict[int, int] = {}
+    last = since
+    for number, at in arrivals:
+        step = 0 if last is None else ((number - last + 0x8000) & 0xFFFF) - 0x8000
+        last = number & 0xFFFF if last is None else last + step
+        known.setdefault(last, round(at * 4000))  # units of 250 us
+    groups: list[list[tuple[int, int]]] = []
+    before = 0
+    for number in sorted(known):
+        ticks = known[number]
+        if (
+            not groups
+            or len(groups[-1]) >= TRANSPORT_REPORTED
+            or number - groups[-1][0][0] >= TRANSPORT_SPAN
+            or not -0x8000 <= ticks - before <= 0x7FFF
+        ):
+            groups.append([])
+        groups[-1].append((number, ticks))
+        before = ticks
+    result: list[bytes] = []
+    for group in groups[:TRANSPORT_FEEDBACKS]:
+        base = group[0][0]
+        if since is not None and 0 < base - since <= TRANSPORT_SPAN:
+            base = since + 1
+        result.append(_transport_packet(media_ssrc, base, group, count + len(result) & 0xFF))
+        since = group[-1][0]
+    return result
+
+
+def _transport_packet(
+    media_ssrc: int, base: int, arrivals: list[tuple[int, int]], count: int
+) -> bytes:
+    reference = arrivals[0][1] >> 8  # units of 64 ms
+    symbols = [0] * (arrivals[-1][0] - base + 1)  # 0 not received, 1 small delta, 2 large delta
+    deltas = b""
+    before = reference << 8
+    for number, ticks in arrivals:
+        delta, before = ticks - before, ticks
+        small = 0 <= delta <= 0xFF
+        symbols[number - base] = 1 if small else 2
+        deltas += delta.to_bytes(1 if small else 2, "big", signed=not small)
+    body = _feedback.pack(SERVER_SSRC, media_ssrc & 0xFFFFFFFF)
+    body += _transport.pack(base & 0xFFFF, len(symbols), (reference & 0xFFFFFF) << 8 | count)
+    body += b"".join(map(_word.pack, _status_chunks(symbols))) + deltas
+    padding = -len(body) % 4
+    if not padding:
+        return _pack(RTPFB, TRANSPORT, body)
+    packet = _pack(RTPFB, TRANSPORT, body + bytes(padding - 1) + bytes((padding,)))
+    return bytes((packet[0] | 0x20,)) + packet[1:]
+
+
+def _status_chunks(symbols: Sequence[int]) -> Iterator[int]:
+    """Runs where there are long ones, else vectors of 14 one-bit or 7 two-bit symbols."""
+    start, size = 0, len(symbols)
+    while start < size:
+        end = start
+        while end < size and symbols[end] == symbols[start] and end - start < 0x1FFF:
+            end += 1
+        if end - start >= 14 or end == size or (symbols[start] == 2 and end - start >= 7):
+            yield symbols[start] << 13 | end - start
+            start = end
+            continue
+        width = 14 if max(symbols[start : start + 14]) < 2 else 7
+        bits = 14 // width
+        chunk = 0x8000 if bits == 1 else 0xC000
+        for index, symbol in enumerate(symbols[start : start + width], 1):
+            chunk |= symbol << (14 - bits * index)
+        yield chunk
+        start += width

@@ -6,6 +6,7 @@ exception.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from struct import Struct
 
 HEADER = 12
@@ -26,16 +27,16 @@ def payload_offset(packet: bytes) -> int | None:
     return offset if offset <= size else None
 
 
-def extension(packet: bytes, wanted: int) -> bytes | None:
-    """The data of one header extension, in the one-byte or the two-byte form."""
+def _elements(packet: bytes) -> Iterator[tuple[int, int, int]]:
+    """Id, start and end of the data of each header extension, in the one- or two-byte form."""
     end = payload_offset(packet)
     if end is None or not packet[0] & 0x10:
-        return None
+        return
     offset = HEADER + 4 * (packet[0] & 0x0F)
     profile = _words.unpack_from(packet, offset)[0]
     one_byte = profile == 0xBEDE
     if not one_byte and profile >> 4 != 0x100:
-        return None
+        return
     offset += 4
     while offset < end:
         first = packet[offset]
@@ -45,17 +46,44 @@ def extension(packet: bytes, wanted: int) -> bytes | None:
         if one_byte:
             identifier, length, start = first >> 4, (first & 0x0F) + 1, offset + 1
             if identifier == 15:
-                return None
+                return
         else:
             if offset + 2 > end:
-                return None
+                return
             identifier, length, start = first, packet[offset + 1], offset + 2
-        if start + length > end:
-            return None
-        if identifier == wanted:
-            return packet[start : start + length]
         offset = start + length
+        if offset > end:
+            return
+        yield identifier, start, offset
+
+
+def extension(packet: bytes, wanted: int) -> bytes | None:
+    """The data of one header extension."""
+    for identifier, start, end in _elements(packet):
+        if identifier == wanted:
+            return packet[start:end]
     return None
+
+
+def identification(packet: bytes, wanted: int) -> str:
+    """The text of a header extension that names a stream: mid, rid, repaired rid (RFC 7941).
+
+    Empty where there is none; `wanted` 0 means that the extension was not negotiated.
+    """
+    data = extension(packet, wanted) if wanted else None
+    return data.decode() if data is not None and data.isascii() else ""
+
+
+def stamp_abs_send_time(packet: bytes, extension_id: int, now: float) -> bytes:
+    """The packet with its abs-send-time set to `now`, in seconds of any clock.
+
+    As it was if it has no such extension: a packet gets no room that it did not bring.
+    """
+    for identifier, start, end in _elements(packet):
+        if identifier == extension_id and end - start == 3:
+            time = int(now * 0x40000) & 0xFFFFFF  # 6.18 bit fixed point
+            return packet[:start] + time.to_bytes(3, "big") + packet[end:]
+    return packet
 
 
 def pack_rtx(packet: bytes, payload_type: int, sequence: int, ssrc: int) -> bytes | None:
