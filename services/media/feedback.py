@@ -13,10 +13,11 @@ _EMPTY = rtcp.write_report()
 class TransportFeedback:
     """Numbers the feedback packets and says when one is due."""
 
-    __slots__ = ("_count", "_sent_at")
+    __slots__ = ("_count", "_highest", "_sent_at")
 
     def __init__(self) -> None:
         self._count = 0
+        self._highest: int | None = None  # told of, counted on across wraps
         self._sent_at = float("-inf")
 
     def is_due(self, now: float) -> bool:
@@ -29,6 +30,10 @@ class TransportFeedback:
         self._sent_at = now
         if not arrivals:
             return []
-        written = rtcp.write_transport_feedback(media_ssrc, arrivals, self._count)
+        written = rtcp.write_transport_feedback(media_ssrc, arrivals, self._count, self._highest)
+        for number, _ in arrivals:
+            highest = number if self._highest is None else self._highest
+            step = (number - highest + 0x8000 & 0xFFFF) - 0x8000
+            self._highest = highest + max(0, step)
         self._count = self._count + len(written) & 0xFF
         return [_EMPTY + one for one in written]

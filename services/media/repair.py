@@ -78,17 +78,17 @@ class Missing:
 class KeyFrameRequests:
     """Merges requests: one goes out each window, and one that came inside it is not forgotten."""
 
-    __slots__ = ("_last", "wanted")
+    __slots__ = ("last", "wanted")
 
     def __init__(self) -> None:
         self.wanted = False
-        self._last = float("-inf")
+        self.last = float("-inf")
 
     def due(self, now: float) -> bool:
         """Is a request to be sent now? The caller sends it."""
-        if not self.wanted or now - self._last < KEY_FRAME_WINDOW:
+        if not self.wanted or now - self.last < KEY_FRAME_WINDOW:
             return False
-        self.wanted, self._last = False, now
+        self.wanted, self.last = False, now
         return True
 
 
