@@ -1,7 +1,7 @@
 """One transport of one client: ICE-lite addresses, the DTLS association, and who uses its media.
 
 A client's every PeerConnection is a leg of its own; a reconnection makes a new one. Legs are told
-apart by our ufrag.
+apart by our ufrag, of which a leg has two while its ICE restarts.
 """
 
 from __future__ import annotations
@@ -55,13 +55,15 @@ class User(Protocol):
 
 class Leg:
     def __init__(
-        self, port: Port, identity: Identity, host: str, handshake: Callable[[Leg, bytes], None]
+        self,
+        port: Port,
+        identity: Identity,
+        hosts: tuple[str, ...],
+        handshake: Callable[[Leg, bytes], None],
     ) -> None:
-        """`host` is the address clients are told; `handshake` takes DTLS datagrams until the leg
-        is connected and brings them to `dtls.feed` when there is time."""
+        """`hosts` are the addresses clients are told; `handshake` takes DTLS datagrams until the
+        leg is connected and brings them to `dtls.feed` when there is time."""
         self._handshake = handshake
-        self.ufrag = _secret(12)
-        self._password = _secret(24)
         self._port = port
         certificate = identity.current()
         self.endpoint = Endpoint(self)
@@ -69,25 +71,39 @@ class Leg:
         self.state = State.OFFERED
         self.users: list[User] = []
         self.created_at = self.checked_at = monotonic()
-        self.ice = Ice(self.ufrag, self._password, host, port.address[1], fingerprint(certificate))
+        self.ice = Ice(_secret(12), _secret(24), hosts, port.address[1], fingerprint(certificate))
+        self._checked_ice = self.ice  # valid until the first check of a newer one
         self._addresses: dict[Address, float] = {}
         self._checks = 0
         self._checks_since = 0.0
 
-    def check(self, datagram: bytes, address: Address, now: float) -> None:
-        """A Binding request that names our ufrag."""
+    @property
+    def ufrags(self) -> set[str]:
+        """Of the credentials that are valid now."""
+        return {self.ice.ufrag, self._checked_ice.ufrag}
+
+    def restart(self) -> Ice:
+        """New ICE credentials for the same association (RFC 8445 2.4). The old ones stay valid
+        until the client uses the new ones; call it by `Legs.restart`."""
+        self.ice = self.ice._replace(ufrag=_secret(12), password=_secret(24))
+        return self.ice
+
+    def check(self, ufrag: str, datagram: bytes, address: Address, now: float) -> None:
+        """A Binding request that names this ufrag of ours."""
         if now - self._checks_since >= 1:
             self._checks, self._checks_since = 0, now
         self._checks += 1
         if self._checks > CHECKS_PER_SECOND or self.state is State.CLOSED:
             return
-        checked = stun.check(datagram, self._password.encode(), address)
+        ice = self.ice if ufrag == self.ice.ufrag else self._checked_ice
+        checked = stun.check(datagram, ice.password.encode(), address)
         if checked is None:
             return
         if checked.accepted:
             if not self._claim(address, now):
                 return
             self.checked_at = now
+            self._checked_ice = ice
             if self.endpoint.address is None or checked.nominated:
                 self._port.aim(self.endpoint, address)
         self._port.send_datagram(checked.response, address)

@@ -10,6 +10,7 @@ from time import monotonic
 from . import stun
 from .dtls import Fingerprint, Identity
 from .leg import CONSENT, Leg, State
+from .negotiation import Ice
 from .port import Port
 from .stun import Address
 
@@ -23,21 +24,21 @@ class Overloaded(Exception):
 
 
 class Legs:
-    def __init__(self, port: Port, host: str) -> None:
-        """`host` is the address clients are told."""
+    def __init__(self, port: Port, hosts: tuple[str, ...]) -> None:
+        """`hosts` are the addresses clients are told, the best first."""
         self._port = port
-        self._host = host
+        self._hosts = hosts
         self._identity = Identity()
-        self._legs: dict[bytes, Leg] = {}  # by our ufrag
+        self._legs: dict[str, Leg] = {}  # by each of our ufrags
         self._handshakes: deque[tuple[Leg, bytes]] = deque()
         self._draining = False
         self._group: asyncio.TaskGroup | None = None
 
     def __iter__(self) -> Iterator[Leg]:
-        return iter(tuple(self._legs.values()))
+        return iter(tuple(dict.fromkeys(self._legs.values())))
 
     def __len__(self) -> int:
-        return len(self._legs)
+        return len(set(self._legs.values()))
 
     @property
     def serving(self) -> bool:
@@ -58,11 +59,18 @@ class Legs:
         """Raises `Overloaded`."""
         if self._group is None:
             raise Overloaded("the node is not serving")
-        if sum(leg.state is not State.READY for leg in self._legs.values()) >= MAX_WAITING:
+        if sum(leg.state is not State.READY for leg in self) >= MAX_WAITING:
             raise Overloaded("too many connections are being made")
-        leg = Leg(self._port, self._identity, self._host, self._handshake)
-        self._legs[leg.ufrag.encode()] = leg
+        leg = Leg(self._port, self._identity, self._hosts, self._handshake)
+        self._legs[leg.ice.ufrag] = leg
         return leg
+
+    def restart(self, leg: Leg) -> Ice:
+        """New ICE credentials for a living leg, whose media flows on meanwhile."""
+        self._forget(leg)
+        ice = leg.restart()
+        self._legs |= dict.fromkeys(leg.ufrags, leg)
+        return ice
 
     def start(self, leg: Leg, fingerprints: Sequence[Fingerprint]) -> None:
         """The client's description is known: connect."""
@@ -70,8 +78,12 @@ class Legs:
             self._group.create_task(leg.run(fingerprints, self._ended))
 
     def drop(self, leg: Leg) -> None:
-        self._legs.pop(leg.ufrag.encode(), None)
+        self._forget(leg)
         leg.close()
+
+    def _forget(self, leg: Leg) -> None:
+        for ufrag in leg.ufrags:
+            self._legs.pop(ufrag, None)
 
     def end_silent(self, now: float) -> None:
         """End the legs whose client has stopped checking."""
@@ -81,17 +93,20 @@ class Legs:
                 self._ended(leg, "consent lost")
 
     def _ended(self, leg: Leg, reason: str) -> None:
-        self._legs.pop(leg.ufrag.encode(), None)
+        self._forget(leg)
         for user in tuple(leg.users):
             user.closed(reason)
 
     def stun_received(self, datagram: bytes, address: Address) -> None:
         ufrag = stun.addressee(datagram)
         leg = self._legs.get(ufrag) if ufrag is not None else None
-        if leg is None:
+        if ufrag is None or leg is None:
             self._port.counters["STUN for nobody"] += 1
-        else:
-            leg.check(datagram, address, monotonic())
+            return
+        before = leg.ufrags
+        leg.check(ufrag, datagram, address, monotonic())
+        for old in before - leg.ufrags:
+            self._legs.pop(old, None)
 
     def _handshake(self, leg: Leg, datagram: bytes) -> None:
         """A burst of joins must not hold up the media: a few handshakes a turn of the loop."""

@@ -1,14 +1,16 @@
 """What to take from a client's description, and the descriptions we write (`signaling.md` 5).
 
 A publisher's answer names one codec a line, so that the offer to a subscriber can repeat it and
-RTP passes unchanged. `transport-cc` is left out on purpose: a browser that is promised that
-feedback and does not get it falls to 30 kbit/s.
+RTP passes unchanged. Transport-wide feedback is between a publisher and us alone: a subscriber that
+sees the numbers of another way would take what we leave out for loss.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import NamedTuple
 
 from services.conference.model import VideoCodec
@@ -23,6 +25,10 @@ _GOOGLE = "http://www.webrtc.org/experiments/rtp-hdrext/"
 MID = f"{_URI}sdes:mid"
 RID = f"{_URI}sdes:rtp-stream-id"
 REPAIRED_RID = f"{_URI}sdes:repaired-rtp-stream-id"
+TRANSPORT_CC = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
+PUBLISHER_ONLY = frozenset({RID, REPAIRED_RID, TRANSPORT_CC})  # never told to subscribers
+MAX_LAYERS = 4
+HOST_PRIORITY = 126 << 24 | 65535 << 8 | 255  # RFC 8445 5.1.2.1
 EXTENSIONS = frozenset(
     {
         MID,
@@ -63,8 +69,11 @@ DEFAULTS = {
 
 
 class Incoming(NamedTuple):
-    """One kind of media of a publisher, as our answer accepts it. `ssrc` is 0 where the offer
-    names none (simulcast): it is learned from the first packet of layer `rid`."""
+    """One kind of media of a publisher, as our answer accepts it.
+
+    `layers` are the rids of simulcast from the smallest picture to the full one. `ssrc` is 0 where
+    the SSRCs are to be learned from the packets.
+    """
 
     kind: str
     mid: str
@@ -74,11 +83,22 @@ class Incoming(NamedTuple):
     extensions: dict[int, str]
     cname: str
     msid: Msid | None
-    rid: str = ""
+    layers: tuple[str, ...] = ()
+
+    @property
+    def announced(self) -> dict[int, str]:
+        """The header extensions that subscribers may be told of."""
+        return {n: uri for n, uri in self.extensions.items() if uri not in PUBLISHER_ONLY}
+
+    @property
+    def transport_cc(self) -> int:
+        """The id of the transport-wide numbers; 0 if there are none."""
+        return next((n for n, uri in self.extensions.items() if uri == TRANSPORT_CC), 0)
 
 
 class Section(NamedTuple):
-    """One m-line of ours. Without `format` it is rejected."""
+    """One m-line of ours. Without `format` it is rejected. `limit` is in kbit/s, 0 = none; `rids`
+    are layers we take."""
 
     kind: str
     mid: str
@@ -89,17 +109,18 @@ class Section(NamedTuple):
     rtx_ssrc: int = 0
     cname: str = ""
     msid: Msid | None = None
-    rid: str = ""
+    rids: tuple[str, ...] = ()
+    limit: int = 0
     protocol: str = "UDP/TLS/RTP/SAVPF"
     rejected_format: str = "0"
 
 
 class Ice(NamedTuple):
-    """Our side of a leg."""
+    """Our side of a leg. `hosts` are the IP addresses clients are told, the best first."""
 
     ufrag: str
     password: str
-    host: str
+    hosts: tuple[str, ...]
     port: int
     fingerprint: str
 
@@ -146,9 +167,20 @@ def _compatible(offered: RtpMap, wanted: Format) -> bool:
     ours = RtpMap(wanted.name, wanted.clock_rate, wanted.channels, wanted.fmtp).parameters
     if wanted.name == "H264":
         same_mode = theirs.get("packetization-mode", "0") == ours.get("packetization-mode", "0")
-        profile = theirs.get("profile-level-id", "42e01f")[:4].lower()
-        return same_mode and profile == ours.get("profile-level-id", "42e01f")[:4].lower()
+        return same_mode and _profile(theirs) == _profile(ours)
     return wanted.name != "VP9" or theirs.get("profile-id", "0") == ours.get("profile-id", "0")
+
+
+def _profile(parameters: Mapping[str, str]) -> str:
+    """Of H264, the level apart: constrained baseline is written in several ways (RFC 6184 8.1)."""
+    value = parameters.get("profile-level-id", "42e01f").lower()
+    if not re.fullmatch("[0-9a-f]{6}", value):
+        return value
+    profile, constraints = value[:2], int(value[2:4], 16)
+    needed = {"42": 0x40, "4d": 0x80, "58": 0xC0}.get(profile)
+    if needed is not None and constraints & needed == needed:
+        return "constrained baseline"
+    return value[:4]
 
 
 def _pick(line: MediaLine, wanted: Callable[[RtpMap], bool]) -> Format:
@@ -201,27 +233,31 @@ def incoming(
     for line in offer.lines:
         if line.kind not in kinds or line.kind in result or not line.sends:
             continue
-        ssrc, rtx_ssrc = line.ssrc, line.rtx_ssrc
-        rid = ""
+        chosen = choose(line)
+        layers = _layers(line)
+        ssrc, rtx_ssrc = (0, 0) if layers else (line.ssrc, line.rtx_ssrc)
         allowed = set(EXTENSIONS)
-        if line.simulcast and not ssrc:
-            rid = _full_layer([layer for layer in line.simulcast if layer in line.rids])
+        if layers:
             allowed |= {RID, REPAIRED_RID}
+        if "transport-cc" in line.maps[chosen.payload_type].feedback:
+            allowed.add(TRANSPORT_CC)
         extensions = {n: uri for n, uri in line.extensions.items() if uri in allowed}
         if promised is not None:
             mid, known = promised.get(line.kind, ("", {}))
-            layers = {n: uri for n, uri in extensions.items() if uri in (RID, REPAIRED_RID)}
-            extensions = shared_extensions(extensions, line.mid, known, mid) | layers
+            private = {
+                n: uri for n, uri in extensions.items() if uri in PUBLISHER_ONLY and n not in known
+            }
+            extensions = shared_extensions(extensions, line.mid, known, mid) | private
         result[line.kind] = Incoming(
             line.kind,
             line.mid,
-            choose(line),
+            chosen,
             ssrc,
             rtx_ssrc,
             extensions,
             line.cname,
             line.msid,
-            rid,
+            layers,
         )
     return result
 
@@ -238,19 +274,33 @@ def shared_extensions(
     }
 
 
-def _full_layer(rids: Sequence[str]) -> str:
-    """The layer of full size: `rdiv1` of the clients in scope, else the last one."""
-    if not rids:
-        return ""
-    return "rdiv1" if "rdiv1" in rids else rids[-1]
+def _layers(line: MediaLine) -> tuple[str, ...]:
+    """The rids to take, low to high; none without simulcast, or if packets do not name them.
+
+    Firefox names SSRCs as well, but not which is whose. One layer with an SSRC needs no rid.
+    """
+    rids = [rid for rid in dict.fromkeys(line.simulcast) if rid in line.rids]
+    if RID not in line.extensions.values() or (len(rids) < 2 and line.ssrc):
+        return ()
+    if all(re.fullmatch(r"rdiv[0-9]{1,2}", rid) for rid in rids):
+        rids.sort(key=lambda rid: -int(rid[4:]))
+    elif all(re.fullmatch(r"r[0-9]", rid) for rid in rids):
+        rids.sort()
+    elif set(rids) <= set("qhf"):
+        rids.sort(key="qhf".index)
+    return tuple(rids[-MAX_LAYERS:])
 
 
 def publisher_answer(
-    offer: Description, accepted: Mapping[str, Incoming], returned: Mapping[str, Section]
+    offer: Description,
+    accepted: Mapping[str, Incoming],
+    returned: Mapping[str, Section],
+    limit: int = 0,
 ) -> list[Section]:
     """Every line of the offer is answered; superfluous ones (client 2.18 has four) are inactive.
 
-    `returned` is the own media sent back on this connection (loopback), by kind.
+    `returned` is the own media sent back on this connection (loopback), by kind. `limit` is what
+    the video may take in kbit/s, all its layers together; 0 = no limit.
     """
     sections = []
     for line in offer.lines:
@@ -265,7 +315,8 @@ def publisher_answer(
             "sendrecv" if back else "recvonly",
             taken.format,
             taken.extensions,
-            rid=taken.rid,
+            rids=tuple(rid for rid in dict.fromkeys(line.simulcast) if rid in taken.layers),
+            limit=limit if line.kind == "video" else 0,
         )
         if back:
             section = section._replace(
@@ -324,7 +375,8 @@ def _written(section: Section, ice: Ice, setup: str) -> list[str]:
     channels = f"/{chosen.channels}" if chosen.channels > 1 else ""
     lines = [
         f"m={section.kind} {ice.port} {section.protocol} {formats}",
-        f"c=IN IP4 {ice.host}",
+        f"c=IN IP{_version(ice.hosts[0])} {ice.hosts[0]}",
+        *([f"b=AS:{section.limit}"] if section.limit else []),
         *([f"a=mid:{section.mid}"] if section.mid else []),
         "a=rtcp-mux",
         "a=rtcp-rsize",
@@ -337,19 +389,28 @@ def _written(section: Section, ice: Ice, setup: str) -> list[str]:
         f"a=rtpmap:{chosen.payload_type} {chosen.name}/{chosen.clock_rate}{channels}",
         *(f"a=rtcp-fb:{chosen.payload_type} {name}" for name in chosen.feedback),
     ]
+    if TRANSPORT_CC in section.extensions.values():
+        lines.append(f"a=rtcp-fb:{chosen.payload_type} transport-cc")
     if chosen.fmtp:
         lines.append(f"a=fmtp:{chosen.payload_type} {chosen.fmtp}")
     if rtx is not None:
         lines.append(f"a=rtpmap:{rtx} rtx/{chosen.clock_rate}")
         lines.append(f"a=fmtp:{rtx} apt={chosen.payload_type}")
-    if section.rid:
-        lines.append(f"a=rid:{section.rid} recv")
-        lines.append(f"a=simulcast:recv {section.rid}")
+    if section.rids:
+        lines += [f"a=rid:{rid} recv" for rid in section.rids]
+        lines.append(f"a=simulcast:recv {';'.join(section.rids)}")
     if section.ssrc:
         lines += _sources(section)
-    lines.append(f"a=candidate:1 1 udp 2130706431 {ice.host} {ice.port} typ host")
+    lines += [
+        f"a=candidate:{index + 1} 1 udp {HOST_PRIORITY - (index << 8)} {host} {ice.port} typ host"
+        for index, host in enumerate(ice.hosts)
+    ]
     lines.append("a=end-of-candidates")
     return lines
+
+
+def _version(host: str) -> int:
+    return ip_address(host).version
 
 
 def _sources(section: Section) -> list[str]:

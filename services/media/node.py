@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from ipaddress import IPv4Address
+from ipaddress import ip_address
 from time import monotonic, process_time
 from typing import Any, assert_never
 
@@ -56,14 +56,16 @@ class Refused(Exception):
 
 class Node:
     def __init__(self, host: str, ports: range, public_ip: str = "") -> None:
-        """Takes a UDP port of `host`; clients are told `public_ip`, if any. Both are IPv4.
+        """Takes a UDP port of `host`; clients are told `public_ip`, if any: IP addresses, with
+        commas between.
 
         Raises `OSError` or `ValueError`.
         """
-        if IPv4Address(public_ip or host).is_unspecified:
-            raise ValueError("clients cannot be told 0.0.0.0: TERTULIA_MEDIA_PUBLIC_IP is needed")
+        told = [ip_address(part.strip()) for part in (public_ip or host).split(",")]
+        if any(one.is_unspecified for one in told):
+            raise ValueError(f"clients cannot be told {host}: TERTULIA_MEDIA_PUBLIC_IP is needed")
         self.port = Port(host, ports)
-        self.legs = Legs(self.port, public_ip or host)
+        self.legs = Legs(self.port, tuple(dict.fromkeys(map(str, told))))
         self.publications: dict[str, Publication] = {}  # by stream id
         self._cpu_before = process_time()
 

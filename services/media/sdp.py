@@ -121,6 +121,7 @@ def parse(sdp: str) -> Description:
         raise SdpInvalid("the description is too long")
     description = Description()
     line: MediaLine | None = None
+    later: list[tuple[MediaLine, str, str]] = []  # Firefox tells of formats before it maps them
     for kind, value in _lines(sdp):
         if kind == "m":
             if len(description.lines) >= MAX_MEDIA:
@@ -130,10 +131,14 @@ def parse(sdp: str) -> Description:
         elif kind == "a":
             name, _, text = value.partition(":")
             _transport(description if line is None else line, name, text)
-            if line is not None:
+            if line is not None and name in ("fmtp", "rtcp-fb"):
+                later.append((line, name, text))
+            elif line is not None:
                 _attribute(line, name, text)
             elif name == "group" and text.startswith("BUNDLE"):
                 description.bundle = text.split()[1:][:MAX_MEDIA]
+    for owner, name, text in later:
+        _format(owner, name, text)
     _check(description)
     return description
 
@@ -181,7 +186,7 @@ def _attribute(line: MediaLine, name: str, value: str) -> None:
         line.mux = True
     elif name == "bundle-only":
         line.bundle_only = True
-    elif name in ("rtpmap", "fmtp", "rtcp-fb"):
+    elif name == "rtpmap":
         _format(line, name, value)
     elif name == "extmap" and (found := _EXTMAP.fullmatch(value)):
         if len(line.extensions) < MAX_ATTRIBUTES and 1 <= int(found[1]) <= 255:

@@ -16,7 +16,7 @@ import structlog
 
 from . import rtcp, rtp
 from .leg import Leg, State
-from .negotiation import DEFAULTS, FEEDBACK, REPAIRED_RID, RID, Format, Incoming
+from .negotiation import DEFAULTS, FEEDBACK, RID, Format, Incoming
 from .path import AUDIO_HISTORY, VIDEO_HISTORY, Source
 from .port import Port
 from .repair import KeyFrameRequests, Missing
@@ -98,7 +98,7 @@ class Publication:
                 (found.ssrc if found else 0) or random_ssrc(),
                 (found.rtx_ssrc if found else 0)
                 or (0 if chosen.rtx_payload_type is None else random_ssrc()),
-                _announced(found) if found else {},
+                found.announced if found else {},
                 (found.cname if found else "") or self.stream_id,
                 (found.msid if found else None) or Msid(self.stream_id, kind),
             )
@@ -121,7 +121,7 @@ class Publication:
         chosen = found.format
         history = VIDEO_HISTORY if track.kind == "video" else AUDIO_HISTORY
         numbers = {uri: number for number, uri in found.extensions.items()}
-        rid = (numbers[RID], found.rid.encode()) if found.rid and RID in numbers else None
+        rid = (numbers[RID], found.layers[-1].encode()) if found.layers else None
         source = Source(
             self,
             ssrc=found.ssrc,
@@ -327,11 +327,6 @@ class Publication:
                     f"{kind}_given_up": track.given_up,
                 }
         return numbers
-
-
-def _announced(found: Incoming) -> dict[int, str]:
-    """What subscribers hear of; layers end at the server."""
-    return {n: uri for n, uri in found.extensions.items() if uri not in (RID, REPAIRED_RID)}
 
 
 def random_ssrc() -> int:

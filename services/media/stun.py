@@ -27,7 +27,7 @@ class Check(NamedTuple):
     nominated: bool
 
 
-def addressee(datagram: bytes) -> bytes | None:
+def addressee(datagram: bytes) -> str | None:
     """Our ufrag in a Binding request; cheap, so that garbage costs little.
 
     `USERNAME` is `<our ufrag>:<theirs>`.
@@ -42,7 +42,8 @@ def addressee(datagram: bytes) -> bytes | None:
     while offset + 4 <= size:
         attribute, length = _attribute.unpack_from(datagram, offset)
         if attribute == USERNAME:
-            return datagram[offset + 4 : offset + 4 + length].partition(b":")[0]
+            name = datagram[offset + 4 : offset + 4 + length].partition(b":")[0]
+            return name.decode("ascii", "replace")
         offset += 4 + length + -length % 4
     return None
 

@@ -13,7 +13,7 @@ from services.media.negotiation import CodecMissing, Ice, Section
 from services.media.sdp import SdpInvalid
 from tests.unit.media import offers
 
-ICE = Ice("ourufrag", "ourpassword", "192.0.2.9", 40000, offers.FINGERPRINT)
+ICE = Ice("ourufrag", "ourpassword", ("192.0.2.9",), 40000, offers.FINGERPRINT)
 BOTH = ["audio", "video"]
 
 
@@ -22,6 +22,10 @@ def answered(text: str, codec: VideoCodec = VideoCodec.VP8, *, transcoding: bool
     accepted = negotiation.incoming(offer, BOTH, negotiation.chooser(codec, transcoding))
     sections = negotiation.publisher_answer(offer, accepted, {})
     return negotiation.write(sections, ICE, "passive")
+
+
+def taken(text: str) -> dict[str, negotiation.Incoming]:
+    return negotiation.incoming(sdp.parse(text), BOTH, negotiation.chooser(VideoCodec.VP8, False))
 
 
 def media_lines(text: str) -> list[str]:
@@ -40,11 +44,50 @@ def test_a_publisher_of_chromium_is_answered_with_one_codec_a_line() -> None:
         assert "a=candidate:1 1 udp 2130706431 192.0.2.9 40000 typ host" in line
 
 
-def test_transport_wide_feedback_is_never_promised() -> None:
-    answer = answered(offers.publisher())
-    assert "transport-cc" not in answer
-    assert "transport-wide-cc" not in answer
-    assert "a=rtcp-fb:96 goog-remb" in answer
+def test_transport_wide_feedback_is_promised_for_all_media_to_who_offers_it() -> None:
+    audio, video = media_lines(answered(offers.publisher()))
+    for line, payload_type in ((audio, 111), (video, 96)):
+        assert f"a=extmap:3 {negotiation.TRANSPORT_CC}" in line
+        assert f"a=rtcp-fb:{payload_type} transport-cc" in line
+    assert "a=rtcp-fb:96 goog-remb" in video
+    assert "abs-send-time" in audio
+    assert "abs-send-time" in video
+
+
+@pytest.mark.parametrize("half", ["a=rtcp-fb:96 transport-cc", "a=extmap:3 "])
+def test_half_an_offer_of_transport_wide_feedback_is_none(half: str) -> None:
+    video = media_lines(answered(offers.publisher().replace(half, "a=x:")))[1]
+    assert "transport-cc" not in video
+    assert "transport-wide-cc" not in video
+
+
+def test_subscribers_are_told_nothing_of_layers_and_transport_wide_numbers() -> None:
+    accepted = taken(offers.simulcast())["video"]
+    assert set(accepted.extensions.values()) >= negotiation.PUBLISHER_ONLY
+    assert not negotiation.PUBLISHER_ONLY & set(accepted.announced.values())
+    assert accepted.transport_cc == 3
+
+
+def test_a_limit_of_the_video_is_told_in_its_line() -> None:
+    offer = sdp.parse(offers.publisher())
+    accepted = taken(offers.publisher())
+    text = negotiation.write(negotiation.publisher_answer(offer, accepted, {}, 700), ICE, "passive")
+    audio, video = media_lines(text)
+    assert "c=IN IP4 192.0.2.9\r\nb=AS:700\r\n" in video
+    assert "b=AS" not in audio
+    assert "b=AS" not in answered(offers.publisher())
+
+
+def test_every_announced_address_is_a_candidate() -> None:
+    ice = ICE._replace(hosts=("2001:db8::7", "192.0.2.9"))
+    offer = sdp.parse(offers.publisher())
+    sections = negotiation.publisher_answer(offer, taken(offers.publisher()), {})
+    video = media_lines(negotiation.write(sections, ice, "passive"))[1]
+    assert "c=IN IP6 2001:db8::7\r\n" in video
+    assert re.findall("a=candidate:(.*)\r", video) == [
+        "1 1 udp 2130706431 2001:db8::7 40000 typ host",
+        "2 1 udp 2130706175 192.0.2.9 40000 typ host",
+    ]
 
 
 def test_an_ice_lite_answer_bundles_all_lines() -> None:
@@ -87,11 +130,76 @@ def test_four_lines_are_all_answered_and_the_first_of_each_kind_carries_the_medi
     assert accepted["video"].rtx_ssrc == 2002
 
 
-def test_of_simulcast_layers_the_full_one_is_kept() -> None:
+def test_all_simulcast_layers_are_taken() -> None:
     video = media_lines(answered(offers.simulcast()))[1]
-    assert "a=rid:rdiv1 recv\r\na=simulcast:recv rdiv1\r\n" in video
-    assert "rdiv2" not in video
+    assert "a=rid:rdiv4 recv\r\na=rid:rdiv2 recv\r\na=rid:rdiv1 recv\r\n" in video
+    assert "a=simulcast:recv rdiv4;rdiv2;rdiv1\r\n" in video
     assert "sdes:rtp-stream-id" in video
+    assert "sdes:repaired-rtp-stream-id" in video
+
+
+@pytest.mark.parametrize(
+    ("offered", "layers"),
+    [
+        ("rdiv4;rdiv2;rdiv1", ("rdiv4", "rdiv2", "rdiv1")),
+        ("rdiv1;rdiv2", ("rdiv2", "rdiv1")),
+        ("r0;r1;r2", ("r0", "r1", "r2")),
+        ("f;h;q", ("q", "h", "f")),
+        ("~hi,other;lo", ("hi", "lo")),
+        ("2;1;0", ("2", "1", "0")),
+        ("a;b;c;d;e", ("b", "c", "d", "e")),
+        ("a;a;b;unknown", ("a", "b")),
+        ("only", ("only",)),
+    ],
+)
+def test_layers_are_known_from_low_to_high(offered: str, layers: tuple[str, ...]) -> None:
+    rids = "\n".join(f"a=rid:{rid} send" for rid in ("hi", "lo", *layers, *"abcde"))
+    simulcast = f"{rids}\na=simulcast:send {offered}"
+    found = taken(offers.simulcast(simulcast))["video"]
+    assert found.layers == layers
+    assert (found.ssrc, found.rtx_ssrc) == (0, 0)
+
+
+def test_without_names_in_the_packets_there_are_no_layers() -> None:
+    found = taken(offers.simulcast().replace("sdes:rtp-stream-id", "x"))["video"]
+    assert found.layers == ()
+
+
+def test_of_layers_told_apart_by_ssrc_the_first_is_taken() -> None:
+    found = taken(offers.ssrc_simulcast())["video"]
+    assert (found.ssrc, found.rtx_ssrc, found.layers) == (2001, 2002, ())
+
+
+def test_a_firefox_publisher_is_answered_line_by_line() -> None:
+    audio, video = media_lines(answered(offers.firefox()))
+    assert audio.startswith("m=audio 40000 UDP/TLS/RTP/SAVPF 109\r\n")
+    assert video.startswith("m=video 40000 UDP/TLS/RTP/SAVPF 120 124\r\n")
+    assert "transport-cc" not in audio
+    assert "a=rtcp-fb:120 transport-cc" in video
+    found = taken(offers.firefox())
+    assert (found["audio"].ssrc, found["video"].ssrc, found["video"].rtx_ssrc) == (31, 41, 42)
+
+
+def test_layers_of_firefox_are_learned_although_it_names_ssrcs() -> None:
+    found = taken(offers.firefox(simulcast=True))["video"]
+    assert (found.layers, found.ssrc) == (("q", "h", "f"), 0)
+
+
+@pytest.mark.parametrize(
+    ("codec", "payload_types"), [(VideoCodec.VP8, "100 101"), (VideoCodec.H264, "96 97")]
+)
+def test_a_safari_publisher_is_answered_line_by_line(codec: VideoCodec, payload_types: str) -> None:
+    audio, video = media_lines(answered(offers.safari(), codec))
+    assert audio.startswith("m=audio 40000 UDP/TLS/RTP/SAVPF 111\r\n")
+    assert video.startswith(f"m=video 40000 UDP/TLS/RTP/SAVPF {payload_types}\r\n")
+
+
+def test_a_subscriber_with_other_payload_types_gets_the_same_codec() -> None:
+    formats = {kind: found.format for kind, found in taken(offers.publisher()).items()}
+    audio, video = sdp.parse(offers.firefox()).lines
+    choose = negotiation.matching(formats)
+    assert choose(audio).payload_type == 109
+    assert (choose(video).payload_type, choose(video).rtx_payload_type) == (120, 124)
 
 
 def test_an_undeclared_kind_is_answered_inactive() -> None:
@@ -134,10 +242,23 @@ def test_h264_matches_by_profile_and_packetization_mode() -> None:
     assert chosen.payload_type == 104
     assert negotiation.matching({"video": chosen})(line).payload_type == 104
     other = sdp.parse(
+        offers.receiver().replace("profile-level-id=42001f", "profile-level-id=42e01f")
+    )
+    with pytest.raises(CodecMissing):
+        negotiation.matching({"video": chosen})(other.lines[1])
+    other = sdp.parse(
         offers.receiver().replace("profile-level-id=42001f", "profile-level-id=64001f")
     )
     with pytest.raises(CodecMissing):
         negotiation.matching({"video": chosen})(other.lines[1])
+
+
+def test_h264_constrained_baseline_is_known_in_all_its_forms() -> None:
+    safari = sdp.parse(offers.safari()).lines[1]
+    chosen = negotiation.chooser(VideoCodec.H264, False)(safari)
+    for value in ("42C02A", "42e01f", "4d801f", "42e034"):
+        text = offers.receiver().replace("profile-level-id=42001f", f"profile-level-id={value}")
+        assert negotiation.matching({"video": chosen})(sdp.parse(text).lines[1]).payload_type == 104
 
 
 @pytest.mark.parametrize(
