@@ -17,7 +17,7 @@ NODE_READY := $(NODE_FOLDERS:%=%/node_modules/.package-lock.json)
 
 .DEFAULT_GOAL := help
 .PHONY: help run test lint types pytest e2e fuzz-api format bench bench-api bench-log \
-  bench-media bench-projection bench-recorder bench-webhooks requirements env-example clean
+  bench-media bench-projection bench-recorder bench-webhooks report-media requirements env-example clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' Makefile
@@ -36,7 +36,8 @@ types: $(TEST_READY) ## Type checks
 	$(BIN)/mypy
 
 pytest: $(TEST_READY) ## Unit, contract and integration tests
-	$(BIN)/pytest tests --ignore=tests/e2e --ignore=tests/compat
+	$(BIN)/pytest tests --ignore=tests/e2e --ignore=tests/compat \
+	  --ignore=tests/media/test_browsers.py
 
 # What is missing for tests with a browser and with clients for Node.
 MISSING = for tool in "$${CHROMIUM:-chromium chromium-browser}" node npm; do \
@@ -52,7 +53,10 @@ e2e: $(TEST_READY) ## Tests with a browser and real clients; need Chromium (or C
 
 .PHONY: e2e-run
 e2e-run: $(TEST_READY) $(NODE_READY)
-	$(BIN)/pytest tests/e2e tests/compat
+	$(BIN)/pytest tests/e2e tests/compat tests/media/test_browsers.py
+
+report-media: $(TEST_READY) $(NODE_READY) ## What bad networks do to a call; SEED (1), SECONDS (60)
+	$(BIN)/python -m tests.media.report --seed $(or $(SEED),1) --seconds $(or $(SECONDS),60)
 
 fuzz-api: $(TEST_READY) ## Schemathesis against the REST API for MINUTES (30)
 	$(BIN)/python -m tests.fuzz_api --minutes $(or $(MINUTES),30)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.e2e.page_client import Client, Pages
-from tests.e2e.server_under_test import Server
+from tests.e2e.server_under_test import Server, eventually
 from tests.media.network import CLEAR, Profile, Relay
 from tests.media.timeline import Sample
 
@@ -60,14 +59,10 @@ async def open_room(
         await viewer.plays(stream)
         await publisher.page.evaluate("lab.observe()")
         await viewer.page.evaluate("stream => lab.observe(stream)", stream)
+        await eventually(lambda: viewer.page.evaluate("lab.samples.length"), what="a sample")
         yield Room(publisher, viewer, stream, *relays)
     finally:
         for client in clients:
             await client.context.close()
         for relay in relays:
             relay.close()
-
-
-async def pass_time(seconds: float) -> None:
-    """The network stays as it is: this is what is measured, no waiting for a condition."""
-    await asyncio.sleep(seconds)
