@@ -37,7 +37,7 @@ SETTLING = 1.5  # seconds after which what was lost is repaired or given up
 class Measured:
     """Shares from 0 to 1, times in seconds; none: there was nothing of it."""
 
-    frozen: float  # per minute without a new frame for 0.3 s or more
+    frozen: float  # per minute without a new frame, in stretches of `timeline.FROZEN` or more
     freezes: float  # per minute, as Chromium counts
     repaired_down: float | None
     repaired_up: float | None

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
 
-FROZEN = 0.3  # seconds without a new frame; those looked at lie 0.1 s apart
+FROZEN = 0.35  # seconds without a new frame; looked at each 0.1 s, so 0.25 s and more are
 BACK = 5  # frames in a second are a picture
 BACK_WINDOW = 1.0
 
@@ -52,7 +52,7 @@ def frozen(samples: Sequence[Sample]) -> float:
         if since is None:
             since = before.at
         if now.framesDecoded > before.framesDecoded:
-            total += _if_long(before.at - since)
+            total += _if_long(now.at - since)
             since = now.at
     if samples and since is not None:
         total += _if_long(samples[-1].at - since)
