@@ -169,7 +169,7 @@ class Service:
         return Heartbeat(
             node_id=self._settings.node_id,
             instance=self.instance,
-            ip=self._settings.public_ip or self._settings.host,
+            ip=(self._settings.public_ip or self._settings.host).partition(",")[0].strip(),
             started_at=self._started_at,
             load=load,
             publishers=len(publications),

@@ -118,7 +118,7 @@ class Media(Struct, frozen=True):
 
     node_id: str = "media_local"  # TERTULIA_NODE_ID
     host: str = "127.0.0.1"  # TERTULIA_MEDIA_HOST, the address to bind
-    public_ip: str = ""  # TERTULIA_MEDIA_PUBLIC_IP, announced instead; empty = host
+    public_ip: str = ""  # TERTULIA_MEDIA_PUBLIC_IP, IPs announced instead; empty = host
     port: int = 40000  # TERTULIA_MEDIA_PORT, first of the range; 0 = any free one
     port_max: int = 40099  # TERTULIA_MEDIA_PORT_MAX: the next free one up to here is taken
     recorder_host: str = "127.0.0.1"  # TERTULIA_RECORDER_HOST, where the recorder takes RTP

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from ipaddress import ip_address
 from typing import Any, NamedTuple
 
 from .kinds import is_loopback
@@ -65,8 +66,15 @@ def _media_address(values: Mapping[str, Any]) -> Iterator[_Finding]:
         yield _Finding(
             "TERTULIA_MEDIA_PUBLIC_IP",
             f"TERTULIA_MEDIA_HOST={ANY_ADDRESS} is no address that clients could send to; accepts "
-            "the IPv4 address at which they reach the media node",
+            "the IP addresses at which they reach the media node",
         )
+    for address in values["TERTULIA_MEDIA_PUBLIC_IP"].split(","):
+        if address and ip_address(address.strip()).is_unspecified:
+            yield _Finding(
+                "TERTULIA_MEDIA_PUBLIC_IP",
+                f"{address} is no address that clients could send to; accepts IP addresses with "
+                "commas between, or empty",
+            )
 
 
 def _media_ports(values: Mapping[str, Any]) -> Iterator[_Finding]:

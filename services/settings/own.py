@@ -12,6 +12,7 @@ from .kinds import (
     COUNT,
     FILE_OPTIONAL,
     HOST,
+    IP_LIST,
     IPV4,
     NETWORKS,
     SECONDS,
@@ -126,8 +127,9 @@ OWN = (
         "media.host",
     ),
     Property(
-        "TERTULIA_MEDIA_PUBLIC_IP", optional(IPV4), _public_ip,
-        "Address told to clients instead, behind NAT or when that is 0.0.0.0. Default: the public "
+        "TERTULIA_MEDIA_PUBLIC_IP", IP_LIST, _public_ip,
+        "Addresses told to clients instead, behind NAT or when that is 0.0.0.0; the best first. "
+        "Default: the public "
         "address that MEDIA_NODES_PUBLIC_IPS gives for TERTULIA_MEDIA_HOST, if any; for 0.0.0.0 "
         "else DOMAIN_OR_PUBLIC_IP if that is an IPv4 address.",
         "media.public_ip",

@@ -113,6 +113,13 @@ def test_a_media_node_on_all_addresses_needs_one_to_tell_clients() -> None:
     assert settings.media.public_ip == "192.0.2.2"
 
 
+def test_a_media_node_may_have_several_public_addresses() -> None:
+    name = "TERTULIA_MEDIA_PUBLIC_IP"
+    assert load({name: "192.0.2.2,2001:db8::7"}).media.public_ip == "192.0.2.2,2001:db8::7"
+    for wrong in ("192.0.2.2,0.0.0.0", "::", "192.0.2.2,", "example.org"):
+        assert name in problems({name: wrong})
+
+
 def test_off_loopback_demo_and_plain_http_are_off_unless_asked_for() -> None:
     public = {"TERTULIA_HOST": "0.0.0.0", "OPENVIDU_SECRET": "one_of_my_own"}
     settings = load(public)
