@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
-from .page_client import LIBRARY, Pages
+from .page_client import LIBRARIES, Pages
 
 CHROMIUM_FLAGS = [
     "--no-sandbox",
@@ -45,7 +45,8 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def pages(browser: Browser) -> AsyncIterator[Pages]:
-    assert LIBRARY.exists(), "openvidu-browser is missing: run `npm ci` in tests/e2e"
+    for library in LIBRARIES.values():
+        assert library.exists(), f"{library.name} is missing: run `npm ci` in tests/e2e"
     opened = Pages(browser)
     await opened.start()
     yield opened

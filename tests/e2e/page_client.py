@@ -11,7 +11,18 @@ from playwright.async_api import Browser, BrowserContext, Page
 from .server_under_test import eventually
 
 HERE = Path(__file__).parent
-LIBRARY = HERE / "node_modules/openvidu-browser/static/js/openvidu-browser-2.32.2.min.js"
+NEWEST = "2.32.2"
+FOLDERS = {  # version of openvidu-browser → its package in package.json
+    "2.18.0": "openvidu-browser-2.18",
+    "2.20.0": "openvidu-browser-2.20",
+    "2.27.0": "openvidu-browser-2.27",
+    NEWEST: "openvidu-browser",
+}
+LIBRARIES = {
+    version: HERE / f"node_modules/{folder}/static/js/openvidu-browser-{version}.min.js"
+    for version, folder in FOLDERS.items()
+}
+LIBRARY = LIBRARIES[NEWEST]
 
 
 class Received(NamedTuple):
@@ -34,8 +45,9 @@ class Client:
             "([method, words]) => client[method](...words)", [method, list(arguments)]
         )
 
-    async def join(self, token: str, data: str = "") -> str:
-        self.id = await self.call("join", token, data)
+    async def join(self, token: str, data: str = "", **configuration: object) -> str:
+        """`configuration`: what the application sets as advanced configuration."""
+        self.id = await self.call("join", token, data, configuration)
         return self.id
 
     async def publish(self, **properties: object) -> str:
@@ -63,6 +75,20 @@ class Client:
         found = await eventually(find, limit=limit, what=f"page sees {kind} {fields}")
         assert found is not None
         return found
+
+    async def frames(self, method: str | None = None) -> list[dict[str, Any]]:
+        """JSON-RPC messages both ways, in order; with a method: only those that name it."""
+        seen = await self.page.evaluate("client.frames")
+        return [frame for frame in seen if method in (None, frame.get("method"))]
+
+    async def refused(self, method: str, *arguments: object) -> dict[str, Any]:
+        """The error with which a method of the page rejects."""
+        error = await self.call("refused", method, *arguments)
+        assert error is not None, f"{method} is not refused"
+        return dict(error)
+
+    async def statistics(self, stream: str, kind: str) -> list[dict[str, Any]]:
+        return list(await self.call("statistics", stream, kind))
 
     async def received(self, stream: str) -> Received:
         answer = await self.call("received", stream)
@@ -111,12 +137,10 @@ class Pages:
 
     async def start(self) -> None:
         app = web.Application()
-        for path, file in {
-            "/": HERE / "pages/client.html",
-            "/client.js": HERE / "pages/client.js",
-            "/openvidu-browser.js": LIBRARY,
-        }.items():
-            app.router.add_get(path, _sender(file))
+        app.router.add_get("/client.js", _sender(HERE / "pages/client.js"))
+        for version, library in LIBRARIES.items():
+            app.router.add_get(f"/{version}/", _sender(HERE / "pages/client.html"))
+            app.router.add_get(f"/{version}/openvidu-browser.js", _sender(library))
         self._runner = web.AppRunner(app)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "localhost", 0)
@@ -126,13 +150,16 @@ class Pages:
         port = server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
         self._url = f"http://localhost:{port}/"
 
-    async def open(self) -> Client:
-        context = await self._browser.new_context()
+    async def open(self, version: str = NEWEST, script: str = "") -> Client:
+        """`script` runs in the page before anything else."""
+        context = await self._browser.new_context(ignore_https_errors=True)
         self.contexts.append(context)
         page = await context.new_page()
         page.on("console", lambda message: self.console.append(message.text))
         page.on("pageerror", lambda error: self.console.append(f"ERROR {error}"))
-        await page.goto(self._url)
+        if script:
+            await page.add_init_script(script)
+        await page.goto(f"{self._url}{version}/")
         return Client(context, page)
 
     async def stop(self) -> None:

@@ -46,10 +46,11 @@ def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
 
 
 class Server:
-    def __init__(self, folder: Path, **settings: str) -> None:
+    def __init__(self, folder: Path, *, tls: bool = False, **settings: str) -> None:
+        """`tls`: with the certificate that the server makes for itself."""
         self.folder = folder
         self.port = free_port()
-        self.url = f"http://localhost:{self.port}"
+        self.url = f"{'https' if tls else 'http'}://localhost:{self.port}"
         media_port = free_port(socket.SOCK_DGRAM)
         self.environ = {
             **os.environ,
@@ -59,6 +60,7 @@ class Server:
             "TERTULIA_DATA_DIR": str(folder / "data"),
             "TERTULIA_MEDIA_PORT": str(media_port),
             "TERTULIA_MEDIA_PORT_MAX": str(media_port),
+            "FORCE_PLAIN_HTTP": "false" if tls else "true",
             **settings,
         }
         self.log_file = folder / "server.log"
@@ -75,7 +77,10 @@ class Server:
             base_url=self.url,
             headers={"Authorization": aiohttp.encode_basic_auth("OPENVIDUAPP", SECRET)},
             timeout=aiohttp.ClientTimeout(total=30),
-            connector=aiohttp.TCPConnector(force_close=True),  # the server dies now and then
+            connector=aiohttp.TCPConnector(
+                force_close=True,  # the server dies now and then
+                ssl=False,  # nobody has signed its certificate
+            ),
         )
         await self.until_ready()
 

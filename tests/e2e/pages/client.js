@@ -1,16 +1,28 @@
 // An ordinary application of openvidu-browser, driven by the tests through `window.client`.
-// It keeps every event it sees, so that a test can ask what this page was told.
+// It keeps every event it sees and every frame of its sockets, so that a test can ask what this
+// page was told.
+
+window.WebSocket = class extends WebSocket {
+  constructor(...words) {
+    super(...words);
+    this.addEventListener("message", ({ data }) => client.frames.push({ sent: false, ...JSON.parse(data) }));
+  }
+  send(data) { client.frames.push({ sent: true, ...JSON.parse(data) }); super.send(data); }
+  close(code, reason) { client.closes.push(code ?? null); super.close(code, reason); }
+};
 
 const client = window.client = {
   events: [],
+  frames: [], // JSON-RPC, both directions
+  closes: [], // codes with which this page closed its sockets
   session: null,
   publisher: null,
   subscribers: new Map(), // by stream id
 
-  async join(token, data) {
+  async join(token, data, configuration = {}) {
     const OV = client.OV = new OpenVidu();
     OV.enableProdMode();
-    OV.setAdvancedConfiguration({ iceServers: [] });
+    OV.setAdvancedConfiguration({ iceServers: [], ...configuration });
     const session = client.session = OV.initSession();
     const note = (type, more) => client.events.push({ type, ...more });
     session.on("connectionCreated", ({ connection }) => note("connectionCreated", { connection: connection.connectionId, data: connection.data }));
@@ -40,13 +52,61 @@ const client = window.client = {
     return session.connection.connectionId;
   },
 
-  async publish(properties = {}) {
+  /** Of `properties`, `loopback` is ours: the page shows what the server sends back. */
+  async publish({ loopback = false, ...properties } = {}) {
     const publisher = client.publisher = await client.OV.initPublisherAsync("local", {
       resolution: "640x480", frameRate: 30, mirror: false, ...properties,
     });
     publisher.on("streamDestroyed", ({ reason }) => client.events.push({ type: "ownStreamDestroyed", reason }));
+    if (loopback) publisher.subscribeToRemote();
     await client.session.publish(publisher);
     return publisher.stream.streamId;
+  },
+
+  /** Publish the same Publisher again: a new stream. */
+  async republish() {
+    await client.session.publish(client.publisher);
+    return client.publisher.stream.streamId;
+  },
+
+  stream(id) {
+    return client.publisher?.stream.streamId === id ? client.publisher.stream : client.subscribers.get(id).stream;
+  },
+
+  reconnect(id) { return client.stream(id).reconnect(); },
+
+  /** Shrink what the browser captures, as a user does who makes a shared window smaller. */
+  async shrink(width) {
+    await client.publisher.stream.getMediaStream().getVideoTracks()[0].applyConstraints({ width: { max: width } });
+  },
+
+  unsubscribe(id) {
+    client.session.unsubscribe(client.subscribers.get(id));
+    client.subscribers.delete(id);
+  },
+
+  forceDisconnect(id) {
+    return client.session.forceDisconnect(client.session.remoteConnections.get?.(id) ?? client.session.remoteConnections[id]);
+  },
+
+  forceUnpublish(id) { return client.session.forceUnpublish(client.stream(id)); },
+
+  applyFilter(id, type, options) { return client.stream(id).applyFilter(type, options); },
+
+  /** `{name, code, message}` of the error with which a method rejects, null if it does not. */
+  async refused(method, ...words) {
+    try {
+      await client[method](...words);
+      return null;
+    } catch (error) {
+      return { name: error.name ?? null, code: error.code ?? null, message: error.message ?? String(error) };
+    }
+  },
+
+  /** Reports of one type in the statistics of a stream's RTCPeerConnection. */
+  async statistics(id, type) {
+    const reports = await client.stream(id).getRTCPeerConnection().getStats();
+    return [...reports.values()].filter((report) => report.type === type);
   },
 
   unpublish() { return client.session.unpublish(client.publisher); },
