@@ -33,6 +33,7 @@ _EXTMAP = re.compile(r"(\d{1,3})(?:/[a-z]+)? (\S{1,128})(?: .*)?", re.ASCII)
 _SSRC = re.compile(r"(\d{1,10}) ([a-z]{1,16}):(.{1,256})", re.ASCII)
 _FID = re.compile(r"FID (\d{1,10}) (\d{1,10})", re.ASCII)
 _RID = re.compile(r"([A-Za-z0-9_\-]{1,16}) send(?: .*)?", re.ASCII)
+_SIMULCAST = re.compile(r"(?:^| )send (\S{1,1024})", re.ASCII)  # before or behind "recv …"
 _DIRECTIONS = frozenset({"sendrecv", "sendonly", "recvonly", "inactive"})
 _SETUPS = frozenset({"actpass", "active", "passive"})
 
@@ -198,8 +199,8 @@ def _attribute(line: MediaLine, name: str, value: str) -> None:
     elif name == "rid" and (found := _RID.fullmatch(value)):
         if len(line.rids) < MAX_ATTRIBUTES:
             line.rids.append(found[1])
-    elif name == "simulcast" and value.startswith("send "):
-        layers = value[5:].partition(" ")[0].split(";")
+    elif name == "simulcast" and (found := _SIMULCAST.search(value)):
+        layers = found[1].split(";")
         line.simulcast = [layer.split(",")[0].lstrip("~") for layer in layers[:MAX_ATTRIBUTES]]
 
 

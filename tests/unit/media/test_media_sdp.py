@@ -15,6 +15,14 @@ from tests.unit.media import offers
 
 ICE = Ice("ourufrag", "ourpassword", ("192.0.2.9",), 40000, offers.FINGERPRINT)
 BOTH = ["audio", "video"]
+OFFERS = (
+    offers.publisher(),
+    offers.four_lines(),
+    offers.simulcast(),
+    offers.ssrc_simulcast(),
+    offers.firefox(simulcast=True),
+    offers.safari(),
+)
 
 
 def answered(text: str, codec: VideoCodec = VideoCodec.VP8, *, transcoding: bool = False) -> str:
@@ -160,6 +168,28 @@ def test_layers_are_known_from_low_to_high(offered: str, layers: tuple[str, ...]
     assert (found.ssrc, found.rtx_ssrc) == (0, 0)
 
 
+@pytest.mark.parametrize("way", ["send b;a recv c", "recv c send b;a", "send b;a"])
+def test_layers_are_those_that_the_client_sends(way: str) -> None:
+    rids = "a=rid:a send\na=rid:b send\na=rid:c recv"
+    found = taken(offers.simulcast(f"{rids}\na=simulcast:{way}"))["video"]
+    assert found.layers == ("b", "a")
+
+
+def test_a_reconnecting_publisher_keeps_what_is_between_it_and_us() -> None:
+    choose = negotiation.chooser(VideoCodec.VP8, False)
+    first = taken(offers.simulcast())
+    promised = {kind: (found.mid, found.announced) for kind, found in first.items()}
+    moved = offers.simulcast().replace("a=extmap:3 ", "a=extmap:9 ")
+    again = negotiation.incoming(sdp.parse(moved), BOTH, choose, promised)["video"]
+    assert again.transport_cc == 9
+    assert negotiation.RID in again.extensions.values()
+    # A number that means something else to subscribers is not taken for it.
+    taken_number = offers.simulcast().replace("a=extmap:13 urn:3gpp", "a=extmap:12 urn:3gpp")
+    taken_number = taken_number.replace("a=extmap:3 ", "a=extmap:13 ")
+    again = negotiation.incoming(sdp.parse(taken_number), BOTH, choose, promised)["video"]
+    assert again.transport_cc == 0
+
+
 def test_without_names_in_the_packets_there_are_no_layers() -> None:
     found = taken(offers.simulcast().replace("sdes:rtp-stream-id", "x"))["video"]
     assert found.layers == ()
@@ -292,15 +322,25 @@ def test_any_text_is_a_description_or_is_refused(text: str) -> None:
 @settings(deadline=None)
 @given(st.data())
 def test_a_damaged_offer_is_answered_or_refused_and_injects_nothing(data: st.DataObject) -> None:
-    text = offers.publisher()
+    text = data.draw(st.sampled_from(OFFERS))
     for _ in range(data.draw(st.integers(1, 6))):
         at = data.draw(st.integers(0, len(text) - 1))
         length = data.draw(st.integers(0, 12))
         text = text[:at] + data.draw(st.text(max_size=12)) + text[at + length :]
     try:
         answer = answered(text, VideoCodec.NONE)
+        found = taken(text)
     except (SdpInvalid, CodecMissing):
         return
+    for one in found.values():
+        assert len(set(one.layers)) == len(one.layers) <= negotiation.MAX_LAYERS
+        assert one.ssrc == 0 or not one.layers
+    try:
+        again = sdp.parse(answer)
+    except SdpInvalid:
+        assert not found  # no line was worth something
+    else:
+        assert len(again.lines) == len(sdp.parse(text).lines)
     lines = answer.split("\r\n")
     assert all(re.fullmatch(r"[vostmac]=[\x20-\x7e]*", line) for line in lines[:-1])
     assert lines[-1] == ""
