@@ -63,7 +63,7 @@ def parse(text: str | bytes) -> Request:
         raise Malformed(INVALID_REQUEST, "id is a number or a short string")
     try:
         method = _string.decode(frame.method)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeError):
         raise Malformed(INVALID_REQUEST, "method is a string", request_id) from None
     params = bytes(frame.params)
     if params in (b"", b"null"):
@@ -77,7 +77,7 @@ def _usable_id(raw: Raw) -> Raw | None:
         return None
     try:
         _id.decode(text)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeError):
         return None
     return Raw(text)  # a copy: `raw` would keep the whole frame alive
 
