@@ -15,7 +15,7 @@ from .client import Publisher, Subscriber, payload
 from .contenders import Contender, Floor, floor, janus, pumps, tertulia
 
 SIZE = 1100  # bytes of RTP
-RATE, BURST, PER_FRAME = 1000, 4, 8
+RATE, BURST = 1000, 4
 SECONDS = 3.0
 
 
