@@ -16,7 +16,7 @@ NODE_FOLDERS := tests/e2e tests/compat/node
 NODE_READY := $(NODE_FOLDERS:%=%/node_modules/.package-lock.json)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types pytest e2e fuzz-api format bench bench-api bench-log \
+.PHONY: help run test lint types pytest e2e fuzz-api fuzz-media format bench bench-api bench-log \
   bench-media bench-projection bench-recorder bench-webhooks report-media requirements env-example clean
 
 help: ## Show this list
@@ -60,6 +60,9 @@ report-media: $(TEST_READY) $(NODE_READY) ## What bad networks do to a call; SEE
 
 fuzz-api: $(TEST_READY) ## Schemathesis against the REST API for MINUTES (30)
 	$(BIN)/python -m tests.fuzz_api --minutes $(or $(MINUTES),30)
+
+fuzz-media: $(TEST_READY) ## Hostile descriptions and datagrams against the media node for MINUTES (30)
+	$(BIN)/python -m tests.fuzz_media --minutes $(or $(MINUTES),30)
 
 format: $(TEST_READY) ## Put the code into the house format
 	$(BIN)/ruff check --fix .
