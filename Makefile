@@ -16,8 +16,9 @@ NODE_FOLDERS := tests/e2e tests/compat/node
 NODE_READY := $(NODE_FOLDERS:%=%/node_modules/.package-lock.json)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types pytest e2e fuzz-api fuzz-media format bench bench-api bench-log \
-  bench-media bench-projection bench-recorder bench-webhooks report-media requirements env-example clean
+.PHONY: help run test lint types pytest e2e fuzz-api fuzz-media fuzz-signaling format bench \
+  bench-api bench-log bench-media bench-projection bench-recorder bench-webhooks report-media \
+  requirements env-example clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' Makefile
@@ -63,6 +64,9 @@ fuzz-api: $(TEST_READY) ## Schemathesis against the REST API for MINUTES (30)
 
 fuzz-media: $(TEST_READY) ## Hostile descriptions and datagrams against the media node for MINUTES (30)
 	$(BIN)/python -m tests.fuzz_media --minutes $(or $(MINUTES),30)
+
+fuzz-signaling: $(TEST_READY) ## Hostile frames and sockets against the signaling gateway for MINUTES (30)
+	$(BIN)/python -m tests.fuzz_signaling --minutes $(or $(MINUTES),30)
 
 format: $(TEST_READY) ## Put the code into the house format
 	$(BIN)/ruff check --fix .

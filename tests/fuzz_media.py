@@ -13,46 +13,14 @@ import asyncio
 import random
 import sys
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from tests.fuzz.child import Died, child
-from tests.fuzz.measure import GROWTH_LIMIT, STALL_LIMIT
+from tests.fuzz.outcome import WARM_UP, Outcome, show
 from tests.fuzz.parsers import CRASHES, MEDIA, attack
 from tests.fuzz.villains import Lost, Scene, scene
 
 NODE = "tests.fuzz.living_node"
-WARM_UP = 0.2  # share of the time after which memory is taken as warm
-
-
-@dataclass(slots=True)
-class Outcome:
-    """Of a living node. `stall` and `wall` in ms, memory in KiB."""
-
-    tried: dict[str, int] = field(default_factory=dict)
-    rounds: int = 0
-    stall: float = 0.0
-    wall: float = 0.0
-    warm: int = 0
-    end: int = 0
-    state: dict[str, Any] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
-
-    def take(self, report: dict[str, Any]) -> int:
-        """Note a report of the node; gives its memory."""
-        self.stall = max(self.stall, report["stall"])
-        self.wall = max(self.wall, report["wall"])
-        self.problems += report["problems"]
-        return int(report["rss"])
-
-    def judged(self) -> list[str]:
-        found = list(self.problems)
-        if self.stall > STALL_LIMIT:
-            found.append(f"the loop stalled for {self.stall:.0f} ms of CPU")
-        if self.warm and self.end - self.warm > GROWTH_LIMIT:
-            found.append(f"memory grew by {self.end - self.warm} KiB")
-        return found
 
 
 async def besiege(
@@ -90,17 +58,6 @@ async def _rest(stage: Scene, outcome: Outcome) -> int:
     return memory
 
 
-def show(outcome: Outcome, kind: str) -> None:
-    total = sum(outcome.tried.values())
-    print(f"\nLiving node, packet path {kind}: {total} inputs in {outcome.rounds} rounds")
-    for name, count in sorted(outcome.tried.items()):
-        print(f"  {name:24} {count:>10}")
-    print(f"  longest stall   {outcome.stall:8.1f} ms of CPU (limit {STALL_LIMIT:.0f});", end=" ")
-    print(f"{outcome.wall:.0f} ms on the clock, other processes included")
-    print(f"  memory          {outcome.warm} KiB warm, {outcome.end} KiB at the end")
-    print(f"  node            {outcome.state}")
-
-
 async def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz_media", description=__doc__)
     parser.add_argument("--minutes", type=float, default=30)
@@ -111,14 +68,12 @@ async def main() -> int:
     print(f"seed {given.seed}")
     until = time.monotonic() + seconds / 2
     parsed = attack(MEDIA, given.seed, lambda _: time.monotonic() < until)
-    print(f"Parsers: {sum(parsed.tried.values())} inputs; memory grew by {parsed.growth} KiB")
-    for name, count in parsed.tried.items():
-        print(f"  {name:24} {count:>10}   slowest {parsed.slowest.get(name, 0):6.1f} ms of CPU")
+    parsed.show()
     problems = parsed.problems()
     kinds = given.kinds.split(",")
     for kind in kinds:
         outcome = await besiege(given.seed, seconds / 2 / len(kinds), kind)
-        show(outcome, kind)
+        show(outcome, f"node, packet path {kind}")
         problems += outcome.judged()
     print("\n" + ("\n".join(("FAILED", *problems)) if problems else "No harm done."))
     return bool(problems)

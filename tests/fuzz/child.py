@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -79,6 +80,18 @@ async def child(
 # In the child
 
 
+class _Errors(logging.Handler):
+    """Errors of libraries; that a client sends broken UTF-8 is none of ours."""
+
+    def __init__(self, problems: Problems) -> None:
+        super().__init__(logging.ERROR)
+        self._problems = problems
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "Invalid UTF-8" not in record.msg:
+            self._problems.add(self.format(record))
+
+
 class Problems:
     def __init__(self) -> None:
         self.seen: list[str] = []
@@ -97,6 +110,7 @@ class Problems:
             processors=[structlog.processors.format_exc_info, processor],
             cache_logger_on_first_use=False,
         )
+        logging.basicConfig(handlers=[_Errors(self)], force=True)
         loop.set_exception_handler(lambda _, problem: self.add(repr(problem)))
 
 

@@ -21,16 +21,22 @@ class Heartbeat:
 
     def __init__(self) -> None:
         self.cpu = self.wall = 0.0  # ms, the largest
+        self._begun_anew = False
 
     async def run(self) -> None:
         while True:
             cpu, wall = time.thread_time(), time.perf_counter()
             await asyncio.sleep(BEAT)
+            if self._begun_anew:
+                self._begun_anew = False
+                continue
             self.cpu = max(self.cpu, (time.thread_time() - cpu) * 1000)
             self.wall = max(self.wall, (time.perf_counter() - wall - BEAT) * 1000)
 
     def reset(self) -> None:
+        """Forget all, and what was computed since the last beat."""
         self.cpu = self.wall = 0.0
+        self._begun_anew = True
 
 
 def resident() -> int:

@@ -39,6 +39,11 @@ class Findings:
             found.append(f"memory grew by {self.growth} KiB")
         return found
 
+    def show(self) -> None:
+        print(f"Parsers: {self.tried.total()} inputs; memory grew by {self.growth} KiB")
+        for name, count in self.tried.items():
+            print(f"  {name:24} {count:>10}   slowest {self.slowest.get(name, 0):6.1f} ms of CPU")
+
 
 def inputs(target: str, seed: int) -> Iterator[bytes]:
     """Without end, the same for the same seed."""

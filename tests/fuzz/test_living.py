@@ -8,6 +8,7 @@ from tests.fuzz.child import child
 from tests.fuzz.parsers import CRASHES
 from tests.fuzz.villains import scene
 from tests.fuzz_media import NODE, besiege
+from tests.fuzz_signaling import intrude
 
 
 async def test_villains_do_no_harm_to_a_media_node() -> None:
@@ -16,6 +17,13 @@ async def test_villains_do_no_harm_to_a_media_node() -> None:
     assert outcome.rounds == 45
     assert outcome.tried["publisher rtp"] > 100
     assert outcome.state["forwarded"] > 100
+
+
+async def test_intruders_do_no_harm_to_the_gateway() -> None:
+    outcome = await intrude(1, 60.0, rounds=30, keep=None)
+    assert outcome.problems == []
+    assert outcome.rounds == 30
+    assert outcome.tried["frames"] > 100
 
 
 async def test_what_was_kept_of_villains_does_no_harm_again(tmp_path: Path) -> None:
