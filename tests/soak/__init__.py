@@ -1,0 +1,1 @@
+"""Churn for an hour against `tertulia serve`, and a verdict: does anything grow?"""

@@ -1,0 +1,73 @@
+"""What processes hold, sampled from outside, and whether it grows."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+SERVICES = ("api", "media", "recorder", "webhooks")
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Sample(NamedTuple):
+    """`at` in seconds since the start, `rss` in KiB, `cpu` in seconds since the process began."""
+
+    at: float
+    rss: int
+    files: int
+    threads: int
+    cpu: float
+
+
+# How much a figure may rise from the warm state to the end. A leak of one object for each of the
+# thousand people of an hour is far above all of them: a file each, 10 KiB of media each.
+ALLOWED = {"rss": 8 * 1024, "files": 10, "threads": 3}
+# A rise counts only if it is so many times its standard error: samples go up and down with the
+# people who are there just then.
+CERTAIN = 3.0
+
+
+def sample(pid: int, at: float) -> Sample:
+    process = Path(f"/proc/{pid}")
+    status = dict(
+        line.split(":", 1) for line in (process / "status").read_text().splitlines() if ":" in line
+    )
+    words = (process / "stat").read_text().rpartition(")")[2].split()
+    return Sample(
+        at,
+        int(status["VmRSS"].split()[0]),
+        sum(1 for _ in (process / "fd").iterdir()),
+        int(status["Threads"]),
+        (int(words[11]) + int(words[12])) / _TICKS,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """A straight line through samples: what it rises in an hour, and in the time it covers."""
+
+    first: float
+    last: float
+    per_hour: float
+    rise: float
+    error: float  # standard error of the rise
+
+    def is_flat(self, allowed: float) -> bool:
+        return self.rise <= allowed or self.rise <= CERTAIN * self.error
+
+
+def trend(points: Sequence[tuple[float, float]]) -> Trend:
+    """Least squares. `points` are seconds and values, three at least."""
+    count = len(points)
+    middle = sum(at for at, _ in points) / count
+    mean = sum(value for _, value in points) / count
+    spread = sum((at - middle) ** 2 for at, _ in points)
+    slope = sum((at - middle) * (value - mean) for at, value in points) / spread
+    residue = sum((value - mean - slope * (at - middle)) ** 2 for at, value in points)
+    length = points[-1][0] - points[0][0]
+    error = math.sqrt(residue / (count - 2) / spread)
+    return Trend(points[0][1], points[-1][1], slope * 3600, slope * length, error * length)
