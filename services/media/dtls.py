@@ -154,9 +154,11 @@ class Dtls:
 
     async def stop(self) -> None:
         """Say goodbye (close_notify) if there is somebody to hear it, and let go."""
-        await self._transport.stop()
-        self._transport.remove_all_listeners()
+        transport = self._transport
+        await transport.stop()
+        transport.remove_all_listeners()
         self._ended.set()
+        del self._transport  # it refers to us, and its 100 kB would wait for the collector
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

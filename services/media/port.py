@@ -85,6 +85,8 @@ class Port:
         """No packet in or out any more."""
         for edge in tuple(endpoint.edges):
             self.disconnect(edge)
+        for source in endpoint.sources.values():
+            source.ring = [None] * len(source.ring)  # else packets wait for the collector
         endpoint.sources.clear()
         endpoint.unlearned.clear()
         endpoint.receive = endpoint.send = endpoint.keys = None
