@@ -16,7 +16,7 @@ NODE_FOLDERS := tests/e2e tests/compat/node
 NODE_READY := $(NODE_FOLDERS:%=%/node_modules/.package-lock.json)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types pytest e2e fuzz-api fuzz-media fuzz-signaling format bench \
+.PHONY: help run test lint types pytest e2e fuzz-api fuzz-media fuzz-signaling soak format bench \
   bench-api bench-log bench-media bench-projection bench-recorder bench-webhooks report-media \
   requirements env-example clean
 
@@ -67,6 +67,9 @@ fuzz-media: $(TEST_READY) ## Hostile descriptions and datagrams against the medi
 
 fuzz-signaling: $(TEST_READY) ## Hostile frames and sockets against the signaling gateway for MINUTES (30)
 	$(BIN)/python -m tests.fuzz_signaling --minutes $(or $(MINUTES),30)
+
+soak: $(TEST_READY) ## Rooms come and go for MINUTES (60); memory, files and threads must stay flat
+	$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),60)
 
 format: $(TEST_READY) ## Put the code into the house format
 	$(BIN)/ruff check --fix .

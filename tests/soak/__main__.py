@@ -111,7 +111,7 @@ def _judge(
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=60)
-    parser.add_argument("--rooms", type=int, default=3, help="at a time")
+    parser.add_argument("--rooms", type=int, default=6, help="at a time")
     parser.add_argument("--every", type=float, default=30, help="seconds between samples")
     parser.add_argument("--seed", type=int, default=random.randrange(10**9))
     given = parser.parse_args()
