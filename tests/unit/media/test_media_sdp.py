@@ -128,7 +128,7 @@ def test_four_lines_are_all_answered_and_the_first_of_each_kind_carries_the_medi
     assert accepted["video"].rtx_ssrc == 2002
 
 
-def test_all_simulcast_layers_are_taken() -> None:
+def test_of_simulcast_layers_the_full_one_is_taken() -> None:
     video = media_lines(answered(offers.simulcast()))[1]
     assert "a=rid:rdiv1 recv\r\na=simulcast:recv rdiv1\r\n" in video
     assert "sdes:rtp-stream-id" in video
@@ -192,11 +192,11 @@ def test_a_firefox_publisher_is_answered_line_by_line() -> None:
 
 def test_layers_of_firefox_are_learned_although_it_names_ssrcs() -> None:
     found = taken(offers.firefox(simulcast=True))["video"]
-    assert (found.layers, found.ssrc) == (("q", "h", "f"), 0)
+    assert (found.layers, found.ssrc) == (("f",), 0)
 
 
 @pytest.mark.parametrize(
-    ("codec", "payload_types"), [(VideoCodec.VP8, "100 101"), (VideoCodec.H264, "96 97")]
+    ("payload_types",), [(VideoCodec.VP8, "100 101"), (VideoCodec.H264, "96 97")]
 )
 def test_a_safari_publisher_is_answered_line_by_line(codec: VideoCodec, payload_types: str) -> None:
     audio, video = media_lines(answered(offers.safari(), codec))
