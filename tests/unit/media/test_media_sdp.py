@@ -196,7 +196,7 @@ def test_layers_of_firefox_are_learned_although_it_names_ssrcs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("payload_types",), [(VideoCodec.VP8, "100 101"), (VideoCodec.H264, "96 97")]
+    ("codec", "payload_types"), [(VideoCodec.VP8, "100 101"), (VideoCodec.H264, "96 97")]
 )
 def test_a_safari_publisher_is_answered_line_by_line(codec: VideoCodec, payload_types: str) -> None:
     audio, video = media_lines(answered(offers.safari(), codec))
