@@ -16,7 +16,8 @@ from struct import Struct
 from time import monotonic
 
 from . import dtls, rtp
-from .path import Edge, Endpoint, Source
+from .inspection import begins_key_frame, vp8_numbers
+from .path import KEY_FRAME_CODECS, MAX_UNKNOWN, NEVER, Edge, Endpoint, Sent, Source
 from .stun import Address
 
 BUFFER = 4 * 1024 * 1024  # bytes, both ways: the default loses packets at 25,000 a second
@@ -86,35 +87,75 @@ class Port:
         for edge in tuple(endpoint.edges):
             self.disconnect(edge)
         endpoint.sources.clear()
-        endpoint.unlearned.clear()
         endpoint.receive = endpoint.send = endpoint.keys = None
 
-    def add_source(self, endpoint: Endpoint, source: Source) -> None:
-        """Without SSRC it is learned by payload type from the first packet that authenticates."""
-        if source.ssrc:
-            endpoint.sources[source.ssrc] = source
+    def make_endpoint(self, owner):
+        return Endpoint(owner)
+
+    def make_source(self, owner, **keywords):
+        return Source(owner, **keywords)
+
+    def make_edge(self, endpoint, ssrc, payload_type):
+        return Edge(endpoint, ssrc, payload_type)
+
+    def add_source(self, endpoint, source):
+        endpoint.sources[source.ssrc] = source
+
+    def remove_source(self, endpoint, source):
+        endpoint.sources.pop(source.ssrc, None)
+
+    def learn(self, endpoint):
+        endpoint.learning = True
+
+    def watch_arrivals(self, endpoint, extension_id):
+        endpoint.arrival_extension = extension_id
+
+    def arrivals(self, endpoint):
+        got = list(endpoint.arrivals)
+        endpoint.arrivals.clear()
+        return got
+
+    def connect(self, edge, source, *, at_key_frame=False, timestamp_offset=None):
+        self._unwait(edge)
+        if edge.source is source:
+            return
+        edge.wanted_offset = timestamp_offset
+        if at_key_frame and source.codec in KEY_FRAME_CODECS:
+            edge.waiting = source
+            source.waiters = (*source.waiters, edge)
         else:
-            endpoint.unlearned[source.payload_type] = source
+            self._begin(edge, source)
 
-    def connect(self, edge: Edge, source: Source) -> None:
-        """Forward `source` over `edge`, which leaves the source it had. The endpoint is open."""
-        self.disconnect(edge)
+    def _unwait(self, edge):
+        if edge.waiting is not None:
+            edge.waiting.waiters = tuple(e for e in edge.waiting.waiters if e is not edge)
+            edge.waiting = None
+
+    def _begin(self, edge, source):
+        old = edge.source
+        if old is not None:
+            old.edges = tuple(e for e in old.edges if e is not edge)
+        else:
+            edge.endpoint.edges.append(edge)
         edge.source = source
-        edge.endpoint.edges.append(edge)
         source.edges = (*source.edges, edge)
+        edge.is_starting, edge.is_moved, edge.since = True, True, NEVER
 
-    def disconnect(self, edge: Edge) -> None:
+    def disconnect(self, edge):
+        self._unwait(edge)
         source = edge.source
         if source is not None:
-            source.edges = tuple(other for other in source.edges if other is not edge)
+            source.edges = tuple(e for e in source.edges if e is not edge)
             edge.endpoint.edges.remove(edge)
             edge.source = None
 
-    def rewrite(self, edge: Edge, sequence_offset: int, timestamp_offset: int) -> None:
-        """From now on replace SSRC and payload type by the edge's own and add the offsets."""
-        edge.sequence_offset = sequence_offset & 0xFFFF
-        edge.timestamp_offset = timestamp_offset & 0xFFFFFFFF
-        edge.rewrite = True
+    def pause(self, edge):
+        edge.paused = True
+
+    def resume(self, edge, *, at_key_frame=False):
+        edge.paused = False
+        edge.is_starting = True
+        edge.needs_key_frame = at_key_frame and edge.source is not None and edge.source.codec in KEY_FRAME_CODECS
 
     def tap(self, source: Source, addresses: tuple[Address, ...]) -> None:
         """Copy `source` in the clear to these addresses."""
@@ -137,10 +178,6 @@ class Port:
             self._socket.sendto(datagram, address)
         except OSError:
             self.counters["send failed"] += 1
-
-    def repeat(self, edge: Edge, packet: bytes) -> None:
-        """Send a packet of the history as it is, rewritten if the edge rewrites."""
-        self._fan_out((edge,), packet)
 
     def send_rtp(self, endpoint: Endpoint, packet: bytes) -> None:
         """Protect and send a packet that is already written for this endpoint."""
@@ -200,20 +237,28 @@ class Port:
         view = scratch.view
         ssrc = _word.unpack_from(view, 8)[0]
         source = endpoint.sources.get(ssrc)
-        if source is None:
-            source = endpoint.unlearned.get(view[1] & 0x7F)
-            if source is None:
-                self.counters["unknown SSRC"] += 1
-                return
+        if source is None and not (
+            endpoint.learning and (ssrc in endpoint.unknown or len(endpoint.unknown) < MAX_UNKNOWN)
+        ):
+            self.counters["unknown SSRC"] += 1
+            return
         scratch.length[0] = size
         if dtls.unprotect(endpoint.receive, scratch.pointer, scratch.length):
             self.counters["not authentic"] += 1
             return
         packet = view[: scratch.length[0]].tobytes()
+        if endpoint.arrival_extension:
+            data = rtp.extension(packet, endpoint.arrival_extension)
+            if data is not None and len(data) == 2:
+                endpoint.arrivals.append((int.from_bytes(data, "big"), now))
+        if source is None:
+            endpoint.unknown.add(ssrc)
+            endpoint.leg.unknown_received(packet, now)
+            source = endpoint.sources.get(ssrc)
+            if source is None:
+                return
         if len(packet) < rtp.HEADER or packet[1] & 0x7F != source.payload_type:
             self.counters["unknown payload type"] += 1
-            return
-        if source.ssrc != ssrc and not self._learned(endpoint, source, ssrc, packet):
             return
         if source.repairs is not None:
             source.packets += 1
@@ -259,51 +304,49 @@ class Port:
         source.owner.filled(source, source.highest - age)
         return True
 
-    def _learned(self, endpoint: Endpoint, source: Source, ssrc: int, packet: bytes) -> bool:
-        if source.rid is not None:
-            name = rtp.extension(packet, source.rid[0])
-            if name is not None and name != source.rid[1]:
-                self.counters["other layer"] += 1
-                return False
-        source.ssrc = ssrc
-        endpoint.sources[ssrc] = source
-        endpoint.unlearned.pop(source.payload_type, None)
-        return True
-
-    def _forward(self, source: Source, packet: bytes) -> None:
-        self._fan_out(source.edges, packet)
-        self.forwarded += len(source.edges)
+    def _forward(self, source, packet):
+        key = begins_key_frame(packet, source.codec)
+        if key:
+            source.key_frames += 1
+            source.key_frame_at = monotonic()
+            for edge in source.waiters:
+                edge.waiting = None
+                self._begin(edge, source)
+            source.waiters = ()
+        for edge in source.edges:
+            self._send(edge, source, packet, key)
         for address in source.taps:
             self.send_datagram(packet, address)
 
-    def _fan_out(self, edges: tuple[Edge, ...], packet: bytes) -> None:
-        size = len(packet)
-        view, pointer, length = self._out.view, self._out.pointer, self._out.length
-        protect, send = dtls.protect, self._socket.sendto
-        for edge in edges:
-            endpoint = edge.endpoint
-            view[:size] = packet
-            if edge.rewrite:
-                view[1] = packet[1] & 0x80 | edge.payload_type
-                sequence, timestamp, _ = _media.unpack_from(packet, 2)
-                _media.pack_into(
-                    view,
-                    2,
-                    (sequence + edge.sequence_offset) & 0xFFFF,
-                    (timestamp + edge.timestamp_offset) & 0xFFFFFFFF,
-                    edge.ssrc,
-                )
-            length[0] = size
-            if protect(endpoint.send, pointer, length):
-                edge.dropped += 1
-                continue
-            try:
-                send(view[: length[0]], endpoint.address)  # type: ignore[arg-type]
-            except OSError:  # EAGAIN: the kernel's buffer is full
-                edge.dropped += 1
-                continue
-            edge.packets += 1
-            edge.bytes += size
+    def _send(self, edge, source, packet, key):
+        sequence, timestamp, _ = _media.unpack_from(packet, 2)
+        extended = source.highest - (source.highest - sequence & 0xFFFF)
+        if edge.paused or (edge.needs_key_frame and not key):
+            return
+        now = monotonic()
+        numbers = vp8_numbers(packet) if source.codec == "VP8" else None
+        if edge.is_starting:
+            last = edge.last
+            if last is None:
+                edge.rewrite = (edge.ssrc, edge.payload_type) != (source.ssrc, source.payload_type)
+            else:
+                edge.rewrite = True
+                edge.sequence_offset = last.sequence + 1 - sequence & 0xFFFF
+                if edge.is_moved:
+                    offset = edge.wanted_offset
+                    if offset is None:
+                        offset = last.timestamp + int((now - last.at) * source.clock_rate) - timestamp
+                    edge.timestamp_offset = offset & 0xFFFFFFFF
+            edge.is_starting = edge.is_moved = edge.needs_key_frame = False
+            edge.since = extended
+        if extended < edge.since:
+            return
+        out = edge.rewritten(packet)
+        edge.last = Sent(int.from_bytes(out[2:4], "big"), int.from_bytes(out[4:8], "big"), now, None, None)
+        self.forwarded += 1
+        self.send_rtp(edge.endpoint, out)
+        edge.packets += 1
+        edge.bytes += len(out)
 
     def _protected(self, endpoint: Endpoint, packet: bytes, protect: dtls.Transform) -> None:
         scratch = self._out
