@@ -52,6 +52,10 @@ class User(Protocol):
         """Decrypted RTCP of the client."""
         ...
 
+    def unknown(self, packet: bytes, now: float) -> None:
+        """A decrypted RTP packet of an SSRC that is not known."""
+        ...
+
 
 class Leg:
     def __init__(
@@ -141,6 +145,10 @@ class Leg:
     def rtcp_received(self, compound: bytes, now: float) -> None:
         for user in self.users:
             user.feedback(compound, now)
+
+    def unknown_received(self, packet: bytes, now: float) -> None:
+        for user in self.users:
+            user.unknown(packet, now)
 
     def send_rtcp(self, compound: bytes) -> None:
         self._port.send_rtcp(self.endpoint, compound)
