@@ -154,11 +154,15 @@ class Dtls:
 
     async def stop(self) -> None:
         """Say goodbye (close_notify) if there is somebody to hear it, and let go."""
-        transport = self._transport
-        await transport.stop()
-        transport.remove_all_listeners()
+        await self._transport.stop()
         self._ended.set()
-        del self._transport  # it refers to us, and its 100 kB would wait for the collector
+        self.release()
+
+    def release(self) -> None:
+        """The last call of all, and the only one if `handshake` never was called: leaves no circle,
+        or 100 kB would wait for a collection, which is rare."""
+        self._transport.remove_all_listeners()
+        del self._transport, self._send_datagram
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -149,6 +149,8 @@ class Leg:
         self, fingerprints: Sequence[Fingerprint], ended: Callable[[Leg, str], None]
     ) -> None:
         """From the handshake to the end; `ended` is told why, unless `close` was the cause."""
+        if self.state is State.CLOSED:
+            return  # before it began
         self.state = State.CONNECTING
         reason = ""
         try:
@@ -163,6 +165,7 @@ class Leg:
             self._forget_all()
             if by_itself:
                 ended(self, reason)
+            self._let_go()
 
     async def _live(self, fingerprints: Sequence[Fingerprint]) -> str:
         try:
@@ -182,11 +185,19 @@ class Leg:
         """Media ends now; a running `run` says goodbye and returns."""
         if self.state is State.CLOSED:
             return
-        if self.state is State.OFFERED:
-            self._forget_all()
+        never_ran = self.state is State.OFFERED
         self.state = State.CLOSED
         self._port.shut(self.endpoint)
         self.dtls.abandon()
+        if never_ran:
+            self._forget_all()
+            self.dtls.release()
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Leave no circle of references, which would wait for a collection."""
+        self.users.clear()
+        del self.endpoint.leg
 
     def _forget_all(self) -> None:
         for address in tuple(self._addresses):

@@ -112,7 +112,7 @@ class Room:
             acts += [self._come] * 3
         if len(self._people) > 2:
             acts += [self._leave, self._evict, self._vanish]
-        if publishing and self._chance.random() < 0.15:
+        if publishing and self._chance.random() < 0.05:
             acts = [self._record]
         return self._chance.choice(acts)
 
