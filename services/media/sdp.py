@@ -213,9 +213,11 @@ def _format(line: MediaLine, name: str, value: str) -> None:
         if known := line.maps.get(int(found[1])):
             known.fmtp = found[2]
     elif name == "rtcp-fb" and (found := _FEEDBACK.fullmatch(value)):
-        for payload_type, known in line.maps.items():
-            if found[1] in ("*", str(payload_type)) and len(known.feedback) < MAX_ATTRIBUTES:
-                known.feedback.append(found[2])
+        maps = line.maps
+        named = maps if found[1] == "*" else {int(found[1])} & maps.keys()
+        for payload_type in named:
+            if len(maps[payload_type].feedback) < MAX_ATTRIBUTES:
+                maps[payload_type].feedback.append(found[2])
 
 
 def _source(line: MediaLine, name: str, value: str) -> None:
