@@ -37,9 +37,9 @@ async def test_a_subscriber_reconnects_in_all_the_shapes_of_its_request(
     kurento = {"stream": stream, "sdpOffer": "v=0 offer", "forciblyReconnect": False}
     result = await b.result("reconnectStream", kurento)
     assert result == {"sdpAnswer": "answer to v=0 offer", "sessionId": b.rpc_id}
-    assert nodes.calls[-1] == Subscribe("S1", b.id, stream, "v=0 offer")
+    assert nodes.calls[-1] == Subscribe("S1", b.id, stream, "v=0 offer", 1000, 300)
     await b.result("prepareReceiveVideoFrom", {"sender": stream, "reconnect": True})
-    assert nodes.calls[-1] == PrepareOffer("S1", b.id, stream)
+    assert nodes.calls[-1] == PrepareOffer("S1", b.id, stream, 1000, 300)
     for forced in ({"forciblyReconnect": False}, {"forciblyReconnect": True}, {}):
         params = {"stream": stream, "sdpString": "v=0 answer", **forced}
         assert await b.result("reconnectStream", params) == {"sessionId": b.rpc_id}

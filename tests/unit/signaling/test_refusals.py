@@ -244,6 +244,12 @@ async def test_filters_are_not_applied(world: World) -> None:
     assert await plain.code("removeFilter", {"streamId": streams[allowed]}) == 401
     exec_params = {"streamId": streams[plain], "method": "m", "params": "{}"}
     assert await moderator.code("execFilterMethod", exec_params) == 406
+    for text in ("[]", "{", "", "null"):
+        params = {"streamId": streams[allowed], "type": "GStreamerFilter", "options": text}
+        assert await allowed.code("applyFilter", params) == 406
+        assert await plain.code("applyFilter", params) == 401, "rights come first"
+    ended = streams[plain].replace("CAM", "SCR")
+    assert await moderator.code("removeFilter", {"streamId": ended}) == 105
     listener = {"streamId": "str_CAM_AAAA_con_Nobody12", "eventType": "e"}
     assert await moderator.code("addFilterEventListener", listener) == 102
     assert await plain.code("removeFilterEventListener", listener) == 401
@@ -291,6 +297,10 @@ async def test_what_is_only_answered(world: World) -> None:
         ("forceUnpublish", {}, "streamId"),
         ("forceDisconnect", {"connectionId": ["x"]}, "connectionId"),
         ("applyFilter", {"streamId": "s"}, "type"),
+        ("removeFilter", {}, "streamId"),
+        ("execFilterMethod", {"streamId": "s"}, "method"),
+        ("addFilterEventListener", {"streamId": "s"}, "eventType"),
+        ("removeFilterEventListener", {"streamId": "s"}, "eventType"),
         ("echo", [], "array"),
     ],
 )

@@ -28,7 +28,7 @@ from services.conference.model import (
     VideoCodec,
 )
 from services.eventlog.memory import MemoryLog
-from services.settings import Recording, Settings
+from services.settings import Recording, Settings, Streams
 from tests.unit.signaling.harness import PUBLISH, FakeNodes, World, join_params, replica
 
 
@@ -191,18 +191,45 @@ async def test_a_media_node_is_asked_with_the_settings_of_the_session(nodes: Fak
             allow_transcoding=True,
         )
         a = await world.client()
-        kurento = KurentoOptions(video_max_send_bandwidth=333)
-        await a.join("S1", await world.token("S1", kurento=kurento))
-        await a.publish(doLoopback=True)
+        await a.join("S1", await world.token("S1"))
+        await a.publish(doLoopback=True, audioActive=False)
         (call,) = nodes.calls
         assert isinstance(call, Publish)
         assert call.codec is VideoCodec.VP8
         assert call.allow_transcoding
-        assert call.max_send_kbps == 333
         assert call.loopback
-        b = await world.user()
+        assert (call.audio_active, call.video_active) == (False, True)
+
+
+async def test_a_media_node_is_told_what_a_client_may_send_and_receive(nodes: FakeNodes) -> None:
+    """Of the connection what it has, else of the server; 0 is a limit of its own: none."""
+    streams = Streams(
+        video_max_recv_bandwidth=900,
+        video_min_recv_bandwidth=200,
+        video_max_send_bandwidth=800,
+        video_min_send_bandwidth=100,
+    )
+    async with replica(MemoryLog(), Settings(streams=streams), nodes) as world:
+        await world.session("S1")
+        a, b = await world.user(), await world.client()
+        options = KurentoOptions(video_max_send_bandwidth=333, video_max_recv_bandwidth=0)
+        await b.join("S1", await world.token("S1", kurento=options))
+        stream = await a.publish()
         await b.publish()
-        assert nodes.calls[-1].max_send_kbps == Settings().streams.video_max_send_bandwidth
+        assert [(call.max_send_kbps, call.min_send_kbps) for call in nodes.calls] == [
+            (800, 100),
+            (333, 100),
+        ]
+        other = (await world.state()).session.connections[b.id].stream.id
+        for client, wanted, expected in ((a, other, (900, 200)), (b, stream, (0, 200))):
+            await client.subscribe(wanted)
+            offered = nodes.calls[-2]
+            assert isinstance(offered, PrepareOffer)
+            assert (offered.max_recv_kbps, offered.min_recv_kbps) == expected
+            await client.result("receiveVideoFrom", {"sender": wanted, "sdpOffer": "v=0"})
+            asked = nodes.calls[-1]
+            assert isinstance(asked, Subscribe)
+            assert (asked.max_recv_kbps, asked.min_recv_kbps) == expected
 
 
 async def test_a_subscription_by_the_servers_offer(world: World, nodes: FakeNodes) -> None:
@@ -215,7 +242,7 @@ async def test_a_subscription_by_the_servers_offer(world: World, nodes: FakeNode
         "sessionId": b.rpc_id
     }
     assert nodes.calls[-2:] == [
-        PrepareOffer("S1", b.id, stream),
+        PrepareOffer("S1", b.id, stream, 1000, 300),
         AcceptAnswer(b.id, stream, "v=0 b"),
     ]
     subscription = (await world.state()).session.connections[b.id].subscriptions[stream]
@@ -230,7 +257,7 @@ async def test_a_subscription_by_the_clients_offer(world: World, nodes: FakeNode
     stream = await a.publish()
     result = await b.result("receiveVideoFrom", {"sender": stream, "sdpOffer": "v=0 b"})
     assert result == {"sdpAnswer": "answer to v=0 b", "sessionId": b.rpc_id}
-    assert nodes.calls[-1] == Subscribe("S1", b.id, stream, "v=0 b")
+    assert nodes.calls[-1] == Subscribe("S1", b.id, stream, "v=0 b", 1000, 300)
 
 
 async def test_candidates_are_answered_whenever_they_come(world: World) -> None:

@@ -48,8 +48,8 @@ METHODS: dict[str, Method] = {
     "subscribeToSpeechToText": Method(messages.SpeechToText, messages.speech_to_text),
     "unsubscribeFromSpeechToText": Method(messages.SpeechToText, messages.speech_to_text),
     "applyFilter": Method(filters.ApplyFilter, filters.apply_filter),
-    "removeFilter": Method(filters.OtherFilterCall, filters.other_filter_call),
-    "execFilterMethod": Method(filters.OtherFilterCall, filters.other_filter_call),
-    "addFilterEventListener": Method(filters.OtherFilterCall, filters.other_filter_call),
-    "removeFilterEventListener": Method(filters.OtherFilterCall, filters.other_filter_call),
+    "removeFilter": Method(filters.RemoveFilter, filters.remove_filter),
+    "execFilterMethod": Method(filters.ExecFilterMethod, filters.exec_filter_method),
+    "addFilterEventListener": Method(filters.FilterEventListener, filters.filter_event_listener),
+    "removeFilterEventListener": Method(filters.FilterEventListener, filters.filter_event_listener),
 }

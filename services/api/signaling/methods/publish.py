@@ -11,12 +11,12 @@ from msgspec import Meta, Struct
 
 from services.api.signaling.call import Call, Caller, Result, is_camera
 from services.api.signaling.errors import Code, RpcError
+from services.api.signaling.limits import Limits
 from services.conference import ids
 from services.conference.calls import Answer, Publish, Republish
 from services.conference.commands import ChangeStreamProperty, PublishStream, UnpublishStream
 from services.conference.model import MediaOptions, Reason, Role, VideoCodec, VideoSource
-from services.conference.state import Connection, Session, Stream
-from services.settings import Settings
+from services.conference.state import Session, Stream
 
 from .room import NoParams
 
@@ -62,6 +62,7 @@ async def publish_video(call: Call, params: PublishVideo) -> Result | None:
         raise RpcError(Code.FILTER_NOT_APPLIED, "Filters are not supported")
     media = media_options(params)
     stream_id = ids.stream_id(_random, media, connection.id)
+    limits = Limits(connection, call.settings)
     offer = Publish(
         session_id=caller.session.id,
         connection_id=connection.id,
@@ -71,8 +72,11 @@ async def publish_video(call: Call, params: PublishVideo) -> Result | None:
         has_video=media.has_video,
         codec=forced_codec(caller.session),
         allow_transcoding=caller.session.properties.allow_transcoding,
-        max_send_kbps=max_send_kbps(connection, call.settings),
+        max_send_kbps=limits.max_send,
+        min_send_kbps=limits.min_send,
         loopback=params.do_loopback,
+        audio_active=media.audio_active is not False,
+        video_active=media.video_active is not False,
     )
     answer = await call.ask(caller.session, offer, Answer)
     created_at = call.services.clock()
@@ -128,13 +132,6 @@ def dimensions(text: str | None) -> str | None:
 def forced_codec(session: Session) -> VideoCodec:
     codec = session.properties.forced_video_codec
     return VideoCodec.VP8 if codec is VideoCodec.MEDIA_SERVER_PREFERRED else codec
-
-
-def max_send_kbps(connection: Connection, settings: Settings) -> int:
-    own = connection.kurento_options
-    if own is not None and own.video_max_send_bandwidth is not None:
-        return own.video_max_send_bandwidth
-    return settings.streams.video_max_send_bandwidth
 
 
 async def unpublish_video(call: Call, _: NoParams) -> Result | None:

@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 
 from services.api.signaling.call import Call, Caller, Result, find_publisher
 from services.api.signaling.errors import Code, RpcError
+from services.api.signaling.limits import Limits
 from services.conference.calls import AcceptAnswer, Answer, Done, Offer, PrepareOffer, Subscribe
 from services.conference.commands import SubscribeToStream, UnsubscribeFromStream
 from services.conference.state import Connection
@@ -57,7 +58,10 @@ class ReconnectStream(Struct, rename="camel"):
 async def prepare_receive_video_from(call: Call, params: PrepareReceiveVideoFrom) -> Result:
     caller = await call.caller()
     foreign_publisher(caller, params.sender)
-    request = PrepareOffer(caller.session.id, caller.connection.id, params.sender)
+    limits = Limits(caller.connection, call.settings)
+    request = PrepareOffer(
+        caller.session.id, caller.connection.id, params.sender, limits.max_recv, limits.min_recv
+    )
     offer = await call.ask(caller.session, request, Offer)
     prepared = call.peer.prepared
     prepared.pop(params.sender, None)
@@ -93,7 +97,10 @@ async def negotiate(
     """Whichever of the two is given decides who offers."""
     session, connection = caller.session, caller.connection
     if offer is not None and answer is None:
-        request = Subscribe(session.id, connection.id, stream_id, offer)
+        limits = Limits(connection, call.settings)
+        request = Subscribe(
+            session.id, connection.id, stream_id, offer, limits.max_recv, limits.min_recv
+        )
         return {"sdpAnswer": (await call.ask(session, request, Answer)).sdp_answer}
     if answer is not None and offer is None:
         await call.ask(session, AcceptAnswer(connection.id, stream_id, answer), Done)
