@@ -12,7 +12,7 @@ from services.api.signaling import rpc
 from services.api.signaling.errors import RpcError
 from services.api.signaling.methods import METHODS, messages, publish, room
 from services.conference.model import VideoCodec
-from services.media import negotiation, rtcp, rtp, sdp, stun
+from services.media import inspection, negotiation, rtcp, rtp, sdp, stun
 from tests.fuzz.samples import LOCAL_PASSWORD, LOCAL_UFRAG
 
 ICE = negotiation.Ice(LOCAL_UFRAG, LOCAL_PASSWORD, ("127.0.0.1",), 40000, ":".join(["AB"] * 32))
@@ -94,6 +94,14 @@ def packet(data: bytes) -> None:
         assert value is None or len(value) <= 256
         assert len(rtp.identification(data, identifier)) <= 256
         assert len(rtp.stamp_abs_send_time(data, identifier, 1234.5)) == len(data)
+        place = inspection.extension_place(data, identifier, 3)
+        assert not place or place + 3 <= len(data)
+    for codec in ("VP8", "VP9", "H264", "opus", ""):
+        inspection.begins_key_frame(data, codec)
+    numbers = inspection.vp8_numbers(data)
+    if numbers is not None:
+        inspection.picture_number(data, numbers)
+        inspection.renumber(bytearray(data), numbers, 0x7FFF, 0xFF)
     again = rtp.pack_rtx(data, 97, 65535, 4242)
     assert (again is None) == (offset is None)
     original = rtp.unpack_rtx(data, 96, 4242)
