@@ -70,7 +70,9 @@ async def service(
     nodes = Nodes(client, registry.runs)
     bus = CommandBus(event_log)
     views = Views(database, settings.access)
-    gateway = Gateway(settings, bus, nodes, client)
+    access = settings.access
+    logins = Logins(access.login_failures, access.login_window)
+    gateway = Gateway(settings, bus, nodes, client, logins=logins)
     membership = Membership(nodes, registry, cluster_id(settings))
     reactors = Reactors(
         bus,
@@ -85,13 +87,11 @@ async def service(
         event_log, Projector(database), views, bus, (gateway, reactors), in_memory=(registry,)
     )
     nodes.on_beat = lambda heartbeat: reactors.wake() if membership.hear(heartbeat) else None
-    access = settings.access
     commands = Commands(bus, feed)
     restarting = Restarting(Restarts(client), commands, views, access.secret, environ)
     api = Api(
         settings, bus, feed, commands, views, nodes, registry, restarting, RECORDING_START_SECONDS
     )
-    logins = Logins(access.login_failures, access.login_window)
     more = [websocket_handler(gateway), *pages(api)]
     traffic = Traffic() if settings.metrics.enabled else None
     if traffic is not None:

@@ -40,9 +40,12 @@ def notices(
     events: Sequence[e.Event],
     after: State,
     notified_roles: frozenset[Role],
+    *,
+    watchers: Sequence[str] = (),
 ) -> Notices:
-    """All notifications of one commit. `notified_roles` hear of recordings (4.10)."""
-    teller = _Teller(command, notified_roles)
+    """All notifications of one commit. `notified_roles` hear of recordings (4.10). `watchers`: ids
+    of who is no participant and hears what all hear (a recorder)."""
+    teller = _Teller(command, notified_roles, watchers)
     state = before
     for event in events:
         following = evolve(state, event)
@@ -93,11 +96,14 @@ def _everybody(state: State) -> list[Connection]:
 
 
 class _Teller:
-    def __init__(self, command: c.Command, notified_roles: frozenset[Role]) -> None:
+    def __init__(
+        self, command: c.Command, notified_roles: frozenset[Role], watchers: Sequence[str]
+    ) -> None:
         self.first: list[Notice] = []
         self.later: list[Notice] = []
         self._command = command
         self._notified = notified_roles
+        self._watchers = watchers
 
     def tell(self, before: State, after: State, event: e.Event) -> None:
         handler = _HANDLERS.get(type(event))
@@ -114,14 +120,21 @@ class _Teller:
             if connection.type is ConnectionType.WEBRTC
         )
 
+    def _announce(
+        self, to: Sequence[Connection], method: str, params: Params, *, later: bool = False
+    ) -> None:
+        self._send(to, method, params, later=later)
+        queue = self.later if later else self.first
+        queue.extend(Notice(watcher, method, params) for watcher in self._watchers)
+
     def participant_joined(self, before: State, after: State, event: e.ParticipantJoined) -> None:
         if after.session is not None:
             joiner = after.session.connections[event.connection_id]
-            self._send(_everybody(before), "participantJoined", _introduction(joiner))
+            self._announce(_everybody(before), "participantJoined", _introduction(joiner))
 
     def participant_left(self, before: State, after: State, event: e.ParticipantLeft) -> None:
         params = {"connectionId": event.connection_id, "reason": event.reason.value}
-        self._send(_everybody(after), "participantLeft", params)
+        self._announce(_everybody(after), "participantLeft", params)
         if event.reason is Reason.DISCONNECT:
             return
         # Who was lost is out of reach (7.13); any other must be told to go.
@@ -129,7 +142,7 @@ class _Teller:
         evicted_to = _everybody(after if lost else before)
         # The moderator hears of the leaving, gets its answer, then of the eviction (3.12).
         by_user = event.reason is Reason.FORCE_DISCONNECT_BY_USER
-        self._send(evicted_to, "participantEvicted", params, later=by_user)
+        self._announce(evicted_to, "participantEvicted", params, later=by_user)
 
     def published(self, before: State, after: State, event: e.WebrtcConnectionCreated) -> None:
         if event.direction is not Direction.OUTBOUND or after.session is None:
@@ -137,7 +150,7 @@ class _Teller:
         publisher = after.session.connections[event.connection_id]
         others = [other for other in _everybody(after) if other.id != publisher.id]
         params = {"id": publisher.id, **_streams(publisher)}
-        self._send(others, "participantPublished", params, later=True)
+        self._announce(others, "participantPublished", params, later=True)
 
     def unpublished(self, before: State, after: State, event: e.WebrtcConnectionDestroyed) -> None:
         if event.direction is not Direction.OUTBOUND or event.reason not in _UNPUBLISHING:
@@ -147,7 +160,7 @@ class _Teller:
         if event.reason is Reason.UNPUBLISH:  # the owner knows (4.5)
             everybody = [other for other in everybody if other.id != event.connection_id]
         later = isinstance(self._command, c.UnpublishStream)
-        self._send(everybody, "participantUnpublished", params, later=later)
+        self._announce(everybody, "participantUnpublished", params, later=later)
 
     def stream_property_changed(
         self, before: State, after: State, event: e.StreamPropertyChanged
@@ -160,7 +173,7 @@ class _Teller:
             "newValue": event.value,
             "reason": event.reason,
         }
-        self._send(others, "streamPropertyChanged", params, later=True)
+        self._announce(others, "streamPropertyChanged", params, later=True)
 
     def connection_property_changed(
         self, before: State, after: State, event: e.ConnectionPropertyChanged
@@ -183,7 +196,9 @@ class _Teller:
         if event.sender is not None:
             params["from"] = event.sender
         receivers = [one for one in _everybody(after) if one.id in event.to]
-        self._send(receivers, "sendMessage", params)
+        for_all = isinstance(self._command, c.SendSignal) and not self._command.to
+        tell = self._announce if for_all else self._send
+        tell(receivers, "sendMessage", params)
 
     def recording_started(self, before: State, after: State, event: e.RecordingStarted) -> None:
         recording = after.recordings[event.recording_id]

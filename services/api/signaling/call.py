@@ -13,6 +13,7 @@ import structlog
 from msgspec import Struct
 
 from services.api.nodes import Nodes, NodeUnavailable
+from services.api.rest.limits import Logins
 from services.conference.calls import Call as NodeCall
 from services.conference.calls import Discard, Failure, ReplyValue
 from services.conference.commands import Command
@@ -27,6 +28,7 @@ from . import rpc
 from .errors import Code, RpcError, from_failure
 from .peers import Key, Peer
 from .socket import Socket
+from .watchers import Watchers
 
 REQUEST_SECONDS = 9.0  # the client gives up after 10
 MEDIA_SECONDS = 5.0
@@ -69,13 +71,15 @@ class Ledger:
 
 
 class Services(Struct, frozen=True):
-    """What all calls share. `clock` gives UTC ms; `spawn` runs something in the background, in
-    the gateway's task group."""
+    """What all calls share. `logins` counts wrong secrets; `clock` gives UTC ms; `spawn` runs
+    something in the background, in the gateway's task group."""
 
     settings: Settings
     bus: CommandBus
     nodes: Nodes
     ledger: Ledger
+    watchers: Watchers
+    logins: Logins
     clock: Callable[[], int]
     spawn: Callable[[Coroutine[Any, Any, None]], None]
 
@@ -122,6 +126,8 @@ class Call:
         state = await self.services.bus.load(key.session_id)
         if state.session is None:
             raise RpcError(Code.ROOM_NOT_FOUND, f"Session {key.session_id} has ended")
+        if self.peer.watching is not None:
+            return Caller(state.session, self.peer.watching.connection)
         connection = state.session.connections.get(key.connection_id)
         if connection is None or not connection.active:
             raise RpcError(Code.USER_NOT_FOUND, "The participant is no longer in the session")
@@ -144,6 +150,8 @@ class Call:
         `undo` is what takes the command back if its fate is unknown when time is up. `joins`:
         the peer becomes this participant by the commit.
         """
+        if self.peer.watching is not None:
+            raise RpcError(Code.USER_UNAUTHORIZED, "Who only watches may not do this")
         key = joins or self.peer.key
         if key is None:
             raise RpcError(Code.TRANSPORT, "No session has been joined")

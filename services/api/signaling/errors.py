@@ -54,6 +54,7 @@ class RpcError(Exception):
 _REFUSALS: dict[type[conference.ConferenceError], Code] = {
     conference.SessionNotFound: Code.ROOM_NOT_FOUND,
     conference.ConnectionNotFound: Code.USER_NOT_FOUND,
+    conference.ConnectionExists: Code.TOKEN_CANNOT_BE_CREATED,
     conference.InvalidToken: Code.USER_UNAUTHORIZED,
     conference.NotAllowed: Code.USER_UNAUTHORIZED,
     conference.StreamNotFound: Code.USER_NOT_STREAMING,

@@ -16,9 +16,17 @@ from msgspec import Meta, Struct
 from nats.aio.client import Client
 
 from services.api.nodes import Nodes
+from services.api.rest.limits import Logins
 from services.conference.commands import LeaveSession
 from services.conference.errors import ConferenceError
-from services.conference.events import ParticipantJoined, ParticipantLeft
+from services.conference.events import (
+    ParticipantJoined,
+    ParticipantLeft,
+    RecordingFailed,
+    RecordingStopped,
+    SessionCollected,
+    SessionDestroyed,
+)
 from services.conference.model import ConnectionType, Reason
 from services.conference.notices import Notice, notices
 from services.conference.state import State
@@ -34,6 +42,7 @@ from .errors import Code, RpcError, from_exception
 from .methods import METHODS
 from .peers import MAX_REQUESTS, Key, Peer, Peers, Pending
 from .socket import Socket
+from .watchers import RECORDER, Watchers
 
 LINGER_SECONDS = 10.0  # until the socket of a participant who left is closed
 RETRY_SECONDS = 2.0  # until an eviction that the log did not take is tried again
@@ -64,15 +73,22 @@ class Gateway:
         nodes: Nodes,
         nats_client: Client | None,
         *,
+        logins: Logins | None = None,
         clock: Callable[[], int] = utc_ms,
         linger: float = LINGER_SECONDS,
     ) -> None:
+        """`logins`: where wrong secrets are counted; one of its own if there is no other."""
         self._settings = settings
         self._bus = bus
         self._ledger = Ledger()
         self._peers = Peers(settings.sessions.reconnection_grace, linger, self._expired)
-        self._gateways = Gateways(nats_client, self._peers.held, self._peers.taken)
-        self._services = Services(settings, bus, nodes, self._ledger, clock, self._spawn)
+        self._gateways = Gateways(nats_client, self._peers.held, self._taken)
+        self._watchers = Watchers(self._peers, nodes, self._gateways.announce, self._spawn)
+        access = settings.access
+        logins = logins or Logins(access.login_failures, access.login_window)
+        self._services = Services(
+            settings, bus, nodes, self._ledger, self._watchers, logins, clock, self._spawn
+        )
         self._evictions = asyncio.Semaphore(EVICTIONS)
         self._tasks: asyncio.TaskGroup | None = None
 
@@ -187,6 +203,8 @@ class Gateway:
         if peer.key is None:
             self._peers.drop(peer)
             peer.socket = socket.peer = None
+        elif peer.watching is not None:
+            self._watchers.leave(peer)
         elif not peer.left:
             peer.lost = True
             actor = Actor(ActorKind.CONNECTION, peer.key.connection_id)
@@ -258,7 +276,10 @@ class Gateway:
                 key = Key(step.session_id, event.connection_id)
                 self._peers.joined(event.rpc_digest, key)
         roles = self._settings.recording.notified_roles
-        found = notices(step.before, commit.command, commit.events, step.after, roles)
+        watchers = self._watchers.of(step.session_id, step.recorded.sequence)
+        found = notices(
+            step.before, commit.command, commit.events, step.after, roles, watchers=watchers
+        )
         self._deliver(step.session_id, found.before_response)
         if waiting is not None:
             if waiting.joins is not None:
@@ -268,6 +289,12 @@ class Gateway:
         for event in commit.events:
             if isinstance(event, ParticipantLeft):
                 self._left(step, event, [*found.before_response, *found.after_response])
+            elif isinstance(event, RecordingStopped | RecordingFailed):
+                self._watchers.dismiss(step.session_id, RECORDER)
+            elif isinstance(event, SessionDestroyed):
+                self._watchers.end(step.session_id, step.recorded.sequence, event.reason)
+            elif isinstance(event, SessionCollected):
+                self._watchers.end(step.session_id, step.recorded.sequence)
         if undo is not None:
             self._spawn(self._undo(undo.session_id, undo.command))
 
@@ -299,7 +326,12 @@ class Gateway:
         except ConferenceError:
             pass
 
-    # Clients that stay away
+    # Clients that stay away, or go elsewhere
+
+    def _taken(self, key: Key) -> None:
+        """Another gateway serves the participant now."""
+        self._watchers.moved(key)
+        self._peers.expel(key)
 
     def _expired(self, peer: Peer) -> None:
         self._spawn(self._evict(peer))
@@ -312,7 +344,11 @@ class Gateway:
             if await self._gateways.holds(key):
                 self._peers.drop(peer)
                 return
-            if peer.socket is None and self._peers.holds(peer):
+            if peer.socket is not None or not self._peers.holds(peer):
+                return
+            if peer.watching is not None:
+                self._watchers.leave(peer)
+            else:
                 actor = Actor(ActorKind.TIMER, "reconnection_grace")
                 await self._leave(peer, key, Reason.NETWORK_DISCONNECT, actor)
 

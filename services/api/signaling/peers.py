@@ -12,6 +12,10 @@ from collections.abc import Callable
 from hashlib import sha256
 from typing import NamedTuple
 
+from msgspec import Struct
+
+from services.conference.state import Connection
+
 from . import rpc
 from .frames import Frame, FrameQueue
 from .socket import Socket
@@ -21,13 +25,24 @@ BACKLOG_SIZE = 16 * 1024 * 1024
 MAX_REQUESTS = 256  # waiting for their turn
 RPC_ALPHABET = "0123456789abcdefghijklmnopqrstuv"
 
-REPLACED = "Replaced by a newer connection"
+GONE = "This connection serves nobody any more"
 LEFT = "The participant has left"
 
 
 class Key(NamedTuple):
     session_id: str
     connection_id: str
+
+
+class Watching(Struct):
+    """What is known of a peer that is no participant, only watches (`watchers.py`).
+
+    `connection` is made up and holds its subscriptions, `since` is the log's sequence that it saw
+    when it came, `node_id` the media node that serves it."""
+
+    connection: Connection
+    since: int
+    node_id: str | None = None
 
 
 class Pending(NamedTuple):
@@ -59,6 +74,7 @@ class Peer:
         self.lost = False
         self.left = False
         self.farewell: str | None = None
+        self.watching: Watching | None = None
         self.backlog = FrameQueue(BACKLOG_FRAMES, BACKLOG_SIZE)
         self.requests: deque[Pending] = deque()
         self.working = False
@@ -203,8 +219,8 @@ class Peers:
     def holds(self, peer: Peer) -> bool:
         return peer.key is not None and self._by_key.get(peer.key) is peer
 
-    def taken(self, key: Key) -> None:
-        """Another gateway serves the participant now."""
+    def expel(self, key: Key) -> None:
+        """Forget whoever has this place, and close the socket at once."""
         if peer := self._by_key.get(key):
             self.drop(peer)
             self._release(peer)
@@ -214,7 +230,7 @@ class Peers:
         socket, peer.socket = peer.socket, None
         if socket is not None:
             socket.peer = None
-            socket.close(1000, REPLACED)
+            socket.close(1000, GONE)
         return socket
 
     def drop(self, peer: Peer) -> None:

@@ -46,10 +46,12 @@ class Hub(Protocol):
 
 
 class Socket:
-    """`address` is the client's IP address, if known."""
+    """`address` is the client's IP address, if known; `remote` the one its packets come from,
+    whatever a header says."""
 
-    def __init__(self, hub: Hub, address: str | None) -> None:
+    def __init__(self, hub: Hub, address: str | None, remote: str | None) -> None:
         self.address = address
+        self.remote = remote
         self.peer: Peer | None = None
         self.closed = asyncio.Event()
         self.close_code = 1000
@@ -176,7 +178,8 @@ def websocket_handler(hub: Hub) -> WebsocketRouteHandler:
         if not hub.open:
             await socket.close(1013, "Try again later")
             return
-        await Socket(hub, client_address(socket)).serve(socket)
+        remote = socket.client.host if socket.client else None
+        await Socket(hub, client_address(socket), remote).serve(socket)
 
     return signaling
 

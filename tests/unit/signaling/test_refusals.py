@@ -69,13 +69,6 @@ async def test_what_is_no_token_is_refused(world: World, token: str) -> None:
     assert await client.code("joinRoom", join_params("S1", token)) == 401
 
 
-async def test_joining_with_the_secret_is_refused_honestly(world: World) -> None:
-    client = await world.client()
-    params = join_params("S1", "") | {"secret": "MY_SECRET", "recorder": True}
-    assert await client.code("joinRoom", params) == 404
-    assert await client.code("joinRoom", params | {"secret": "a guess"}) == 401
-
-
 async def test_nobody_joins_without_a_media_node(world: World, nodes: FakeNodes) -> None:
     heartbeat, nodes.heartbeat = nodes.heartbeat, None
     token = await world.token("S1")

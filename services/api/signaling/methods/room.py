@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import secrets
 from typing import Annotated, Any
 from urllib.parse import parse_qs
 
@@ -13,13 +14,23 @@ from services.api.signaling.call import Call, Result
 from services.api.signaling.errors import Code, RpcError
 from services.api.signaling.ice import ice_fields
 from services.api.signaling.peers import Key
-from services.conference.commands import JoinSession, LeaveSession, RemoveConnection
+from services.api.signaling.watchers import RECORDER, SPEECH_TO_TEXT, watcher
+from services.conference import ids
+from services.conference.commands import (
+    CreateConnection,
+    JoinSession,
+    LeaveSession,
+    RemoveConnection,
+)
 from services.conference.model import Reason, RecordingStatus, Role
 from services.conference.notices import existing_participants, metadata, recording_hint
 from services.conference.state import Connection, MediaNode, Recording, Session, State
+from services.eventlog.commit import Actor, ActorKind
 from services.settings import VERSION
 
 UNKNOWN = "unknown"
+
+_random = secrets.SystemRandom()
 
 
 class JoinRoom(Struct, rename="camel"):
@@ -27,7 +38,9 @@ class JoinRoom(Struct, rename="camel"):
     session: Annotated[str, Meta(max_length=512)]
     platform: Annotated[str, Meta(max_length=1024)] = UNKNOWN
     metadata: str = ""
-    secret: str = ""
+    secret: Annotated[str, Meta(max_length=4096)] = ""
+    recorder: bool = False
+    stt: bool = False
 
 
 class NoParams(Struct):
@@ -42,17 +55,21 @@ async def join_room(call: Call, params: JoinRoom) -> Result | None:
     if call.peer.key is not None:
         raise RpcError(Code.EXISTING_USER_IN_ROOM, "This client has already joined a session")
     state = await call.services.bus.load(params.session)
+    since = call.services.bus.position(params.session)
     session = state.session
     if session is None:
         raise RpcError(Code.ROOM_NOT_FOUND, f"Session {params.session} not found")
-    secret = call.settings.access.secret
-    if params.secret and hmac.compare_digest(params.secret.encode(), secret.encode()):
-        raise RpcError(Code.TOKEN_CANNOT_BE_CREATED, "Joining with the secret is not supported")
-    token = bare_token(params.token, session.id)
-    pending = pending_connection(session, token)
+    by_secret = bool(params.secret) and knows_secret(call, params.secret)
+    if by_secret and (params.recorder or params.stt):
+        return watch(call, params, session, since)
+    pending = None
+    if not by_secret:
+        pending = pending_connection(session, bare_token(params.token, session.id))
     node = media_node(session, call.services.nodes)
+    if pending is None:
+        pending = await open_door(call, session)
     command = JoinSession(
-        token=token,
+        token=pending.token,
         platform=params.platform or UNKNOWN,
         client_data=params.metadata,
         rpc_digest=call.peer.digest,
@@ -60,12 +77,44 @@ async def join_room(call: Call, params: JoinRoom) -> Result | None:
         media_instance=node.instance,
         ip=call.socket.address,
     )
+    connection_id = pending.id
     return await call.commit(
         command,
-        lambda after: join_result(call, after, pending.id),
-        undo=LeaveSession(pending.id, Reason.NETWORK_DISCONNECT),
-        joins=Key(session.id, pending.id),
+        lambda after: join_result(call, after, connection_id, by_secret=by_secret),
+        undo=LeaveSession(connection_id, Reason.NETWORK_DISCONNECT),
+        joins=Key(session.id, connection_id),
     )
+
+
+def knows_secret(call: Call, given: str) -> bool:
+    """A wrong secret counts as one sent to REST."""
+    logins, remote = call.services.logins, call.socket.remote
+    if logins.wait(remote):
+        logins.refused += 1
+        raise RpcError(Code.USER_UNAUTHORIZED, "Too many wrong secrets came from your address")
+    if hmac.compare_digest(given.encode(), call.settings.access.secret.encode()):
+        return True
+    logins.failure(remote)
+    return False
+
+
+def watch(call: Call, params: JoinRoom, session: Session, since: int) -> Result:
+    """A recorder or speech to text; nothing may wait between its answer and what follows."""
+    name = RECORDER if params.recorder else SPEECH_TO_TEXT
+    connection = watcher(name, params.metadata, call.services.clock())
+    call.services.watchers.admit(call.peer, session, connection, since)
+    return introduction(call, session, connection)
+
+
+async def open_door(call: Call, session: Session) -> Connection:
+    """A connection for who brings the secret instead of a token. A MODERATOR in the log: that is
+    whom no role check stops."""
+    command = CreateConnection(ids.connection_id(_random), ids.token(_random), role=Role.MODERATOR)
+    actor = Actor(ActorKind.SERVICE, "gateway")
+    outcome = await call.services.bus.execute(session.id, command, actor=actor)
+    made = outcome.after.session
+    assert made is not None, "a session with a new connection is open"  # noqa: S101
+    return made.connections[command.connection_id]
 
 
 def bare_token(text: str, session_id: str) -> str:
@@ -97,14 +146,24 @@ def media_node(session: Session, nodes: Nodes) -> MediaNode:
     return MediaNode(node.node_id, node.instance)
 
 
-def join_result(call: Call, after: State, connection_id: str) -> Result:
+def join_result(call: Call, after: State, connection_id: str, *, by_secret: bool) -> Result:
     session = after.session
     assert session is not None, "a commit that joins a session leaves it open"  # noqa: S101
     connection = session.connections[connection_id]
+    result = introduction(call, session, connection)
+    result["finalUserId"] = call.peer.digest[:16].upper()
+    if by_secret:
+        result["role"] = Role.SUBSCRIBER.value  # what the sheet has such a client told
+    return result | recording_hint(
+        running_recording(after), connection.role, call.settings.recording.notified_roles
+    )
+
+
+def introduction(call: Call, session: Session, connection: Connection) -> Result:
+    """What every joiner is told."""
     settings = call.settings
     result: dict[str, Any] = {
         "id": connection.id,
-        "finalUserId": call.peer.digest[:16].upper(),
         "createdAt": connection.active_at,
         "metadata": metadata(connection),
         "value": existing_participants(session, connection.id),
@@ -115,10 +174,7 @@ def join_result(call: Call, after: State, connection_id: str) -> Result:
         "record": connection.record,
         "role": connection.role.value,
     }
-    result |= ice_fields(settings, connection.custom_ice_servers, call.services.clock())
-    return result | recording_hint(
-        running_recording(after), connection.role, settings.recording.notified_roles
-    )
+    return result | ice_fields(settings, connection.custom_ice_servers, call.services.clock())
 
 
 def running_recording(state: State) -> Recording | None:
@@ -130,6 +186,9 @@ def running_recording(state: State) -> Recording | None:
 
 async def leave_room(call: Call, _: NoParams) -> Result | None:
     caller = await call.caller()
+    if call.peer.watching is not None:
+        call.services.watchers.leave(call.peer)
+        return {}
     return await call.commit(LeaveSession(caller.connection.id))
 
 

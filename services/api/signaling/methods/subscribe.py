@@ -78,6 +78,9 @@ async def receive_video_from(call: Call, params: ReceiveVideoFrom) -> Result | N
     now = call.services.clock()
     created_at = call.peer.prepared.pop(params.sender, now) if params.sdp_answer else now
     connection = caller.connection
+    if watching := call.peer.watching:
+        call.services.watchers.subscribed(watching, caller.session, publisher)
+        return result
     if params.sender in connection.subscriptions:
         return result  # new media for the subscription there is; nobody is told
     try:
@@ -113,6 +116,9 @@ async def unsubscribe_from_video(call: Call, params: UnsubscribeFromVideo) -> Re
     publisher = caller.session.connections.get(params.sender)
     if publisher is None or not publisher.active:
         raise RpcError(Code.USER_NOT_FOUND, f"Connection {params.sender} not found")
+    if watching := call.peer.watching:
+        call.services.watchers.unsubscribed(watching, publisher.id)
+        return {}
     return await call.commit(UnsubscribeFromStream(caller.connection.id, publisher.id))
 
 
