@@ -31,6 +31,7 @@ from .reactors.membership import Membership
 from .reactors.nodes import NodeWatch
 from .reactors.recordings import RecordingTimers
 from .registry import Registry
+from .reports import Reports
 from .rest.api import Api
 from .rest.auth import Door
 from .rest.limits import Logins
@@ -103,8 +104,10 @@ async def service(
         traffic=traffic,
         proxies=Proxies(access.trusted_proxies) if access.trusted_proxies else None,
     )
+    reports = Reports(client, lost=[gateway.transport_lost])
     try:
         await nodes.start()
+        await reports.start()
         await restarting.start()
         await feed.start()
         async with asyncio.TaskGroup() as tasks:
@@ -124,6 +127,7 @@ async def service(
             finally:
                 await _stop(running)
     finally:
+        await reports.stop()
         await nodes.stop()
         await database.close()
 

@@ -120,18 +120,7 @@ class Call:
     # State
 
     async def caller(self) -> Caller:
-        key = self.peer.key
-        if key is None:
-            raise RpcError(Code.TRANSPORT, "No session has been joined")
-        state = await self.services.bus.load(key.session_id)
-        if state.session is None:
-            raise RpcError(Code.ROOM_NOT_FOUND, f"Session {key.session_id} has ended")
-        if self.peer.watching is not None:
-            return Caller(state.session, self.peer.watching.connection)
-        connection = state.session.connections.get(key.connection_id)
-        if connection is None or not connection.active:
-            raise RpcError(Code.USER_NOT_FOUND, "The participant is no longer in the session")
-        return Caller(state.session, connection)
+        return await find_caller(self.services.bus, self.peer)
 
     # Effects
 
@@ -181,14 +170,7 @@ class Call:
 
     async def ask(self, session: Session, call: NodeCall, expected: type[R]) -> R:
         """Ask the session's media node."""
-        if session.media_node is None:
-            raise RpcError(Code.MEDIA_ENDPOINT, "The session has no media node")
-        reply = await self.services.nodes.call(session.media_node.id, call, timeout=MEDIA_SECONDS)
-        if isinstance(reply, Failure):
-            raise from_failure(reply)
-        if not isinstance(reply, expected):
-            raise NodeUnavailable(f"Media node {session.media_node.id} answers nonsense")
-        return reply
+        return await ask(self.services.nodes, session, call, expected)
 
     def discard(self, session: Session, connection_id: str, stream_id: str) -> None:
         """Let go of a negotiation that came to nothing, without waiting."""
@@ -198,6 +180,34 @@ class Call:
     async def _discard(self, node_id: str, connection_id: str, stream_id: str) -> None:
         with suppress(NodeUnavailable):  # the node drops what nobody confirms
             await self.services.nodes.call(node_id, Discard(connection_id, stream_id))
+
+
+async def find_caller(bus: CommandBus, peer: Peer) -> Caller:
+    """Raises `RpcError` if the peer is in no session."""
+    key = peer.key
+    if key is None:
+        raise RpcError(Code.TRANSPORT, "No session has been joined")
+    state = await bus.load(key.session_id)
+    if state.session is None:
+        raise RpcError(Code.ROOM_NOT_FOUND, f"Session {key.session_id} has ended")
+    if peer.watching is not None:
+        return Caller(state.session, peer.watching.connection)
+    connection = state.session.connections.get(key.connection_id)
+    if connection is None or not connection.active:
+        raise RpcError(Code.USER_NOT_FOUND, "The participant is no longer in the session")
+    return Caller(state.session, connection)
+
+
+async def ask(nodes: Nodes, session: Session, call: NodeCall, expected: type[R]) -> R:
+    """Ask the session's media node. Raises `RpcError` and `NodeUnavailable`."""
+    if session.media_node is None:
+        raise RpcError(Code.MEDIA_ENDPOINT, "The session has no media node")
+    reply = await nodes.call(session.media_node.id, call, timeout=MEDIA_SECONDS)
+    if isinstance(reply, Failure):
+        raise from_failure(reply)
+    if not isinstance(reply, expected):
+        raise NodeUnavailable(f"Media node {session.media_node.id} answers nonsense")
+    return reply
 
 
 def find_publisher(session: Session, stream_id: str) -> Connection:

@@ -17,6 +17,7 @@ from nats.aio.client import Client
 
 from services.api.nodes import Nodes
 from services.api.rest.limits import Logins
+from services.conference.calls import TransportLost
 from services.conference.commands import LeaveSession
 from services.conference.errors import ConferenceError
 from services.conference.events import (
@@ -41,6 +42,7 @@ from .cluster import Gateways
 from .errors import Code, RpcError, from_exception
 from .methods import METHODS
 from .peers import MAX_REQUESTS, Key, Peer, Peers, Pending
+from .renewals import Renewals
 from .socket import Socket
 from .watchers import RECORDER, Watchers
 
@@ -89,6 +91,7 @@ class Gateway:
         self._services = Services(
             settings, bus, nodes, self._ledger, self._watchers, logins, clock, self._spawn
         )
+        self._renewals = Renewals(self._services, self._peers)
         self._evictions = asyncio.Semaphore(EVICTIONS)
         self._tasks: asyncio.TaskGroup | None = None
 
@@ -325,6 +328,11 @@ class Gateway:
             await self._bus.execute(session_id, command, actor=actor)
         except ConferenceError:
             pass
+
+    # News of the media nodes
+
+    def transport_lost(self, lost: TransportLost) -> None:
+        self._renewals.lost(lost)
 
     # Clients that stay away, or go elsewhere
 

@@ -79,7 +79,14 @@ class Peer:
         self.requests: deque[Pending] = deque()
         self.working = False
         self.prepared: dict[str, int] = {}  # when an offer was made, UTC ms, by stream id
+        self.renewing: dict[str, asyncio.Event] = {}  # an answer came, by stream id
         self.timer: asyncio.TimerHandle | None = None
+
+    def negotiated(self, stream_id: str) -> None:
+        """The subscription has a transport now that the client agreed to."""
+        self.prepared.pop(stream_id, None)
+        if answered := self.renewing.get(stream_id):
+            answered.set()
 
     def stop_timer(self) -> None:
         if self.timer is not None:
@@ -213,8 +220,19 @@ class Peers:
 
     def held(self, key: Key) -> bool:
         """Is the participant served by a socket of this gateway?"""
+        return self.served(key) is not None
+
+    def served(self, key: Key) -> Peer | None:
+        """Who has this place, if it has a socket now."""
         peer = self._by_key.get(key)
-        return peer is not None and peer.socket is not None
+        return peer if peer is not None and peer.socket is not None else None
+
+    def by_session(self) -> dict[str, list[Key]]:
+        """All who are bound here."""
+        found: dict[str, list[Key]] = {}
+        for key in self._by_key:
+            found.setdefault(key.session_id, []).append(key)
+        return found
 
     def holds(self, peer: Peer) -> bool:
         return peer.key is not None and self._by_key.get(peer.key) is peer

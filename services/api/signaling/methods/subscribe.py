@@ -62,21 +62,25 @@ async def prepare_receive_video_from(call: Call, params: PrepareReceiveVideoFrom
     request = PrepareOffer(
         caller.session.id, caller.connection.id, params.sender, limits.max_recv, limits.min_recv
     )
-    offer = await call.ask(caller.session, request, Offer)
     prepared = call.peer.prepared
     prepared.pop(params.sender, None)
-    prepared[params.sender] = call.services.clock()
+    prepared[params.sender] = call.services.clock()  # already: the server's own offer would disturb
     if len(prepared) > MAX_PREPARED:
         del prepared[next(iter(prepared))]
+    try:
+        offer = await call.ask(caller.session, request, Offer)
+    except BaseException:
+        prepared.pop(params.sender, None)
+        raise
     return {"sdpOffer": offer.sdp_offer}
 
 
 async def receive_video_from(call: Call, params: ReceiveVideoFrom) -> Result | None:
     caller = await call.caller()
     publisher = foreign_publisher(caller, params.sender)
-    result = await negotiate(call, caller, params.sender, params.sdp_offer, params.sdp_answer)
     now = call.services.clock()
-    created_at = call.peer.prepared.pop(params.sender, now) if params.sdp_answer else now
+    created_at = call.peer.prepared.get(params.sender, now) if params.sdp_answer else now
+    result = await negotiate(call, caller, params.sender, params.sdp_offer, params.sdp_answer)
     connection = caller.connection
     if watching := call.peer.watching:
         call.services.watchers.subscribed(watching, caller.session, publisher)
@@ -99,16 +103,21 @@ async def negotiate(
 ) -> Result:
     """Whichever of the two is given decides who offers."""
     session, connection = caller.session, caller.connection
+    result: Result = {}
     if offer is not None and answer is None:
         limits = Limits(connection, call.settings)
         request = Subscribe(
             session.id, connection.id, stream_id, offer, limits.max_recv, limits.min_recv
         )
-        return {"sdpAnswer": (await call.ask(session, request, Answer)).sdp_answer}
-    if answer is not None and offer is None:
+        result = {"sdpAnswer": (await call.ask(session, request, Answer)).sdp_answer}
+    elif answer is not None and offer is None:
         await call.ask(session, AcceptAnswer(connection.id, stream_id, answer), Done)
-        return {}
-    raise RpcError(Code.INVALID_PARAMS, "Invalid params: one SDP is needed, an offer or an answer")
+    else:
+        raise RpcError(
+            Code.INVALID_PARAMS, "Invalid params: one SDP is needed, an offer or an answer"
+        )
+    call.peer.negotiated(stream_id)
+    return result
 
 
 async def unsubscribe_from_video(call: Call, params: UnsubscribeFromVideo) -> Result | None:
