@@ -30,6 +30,7 @@ from . import tables
 from .database import Database, DatabaseAway
 from .rest.api import Api, HttpRequest
 from .rest.limits import Logins
+from .tracks import Tracks
 from .traffic import Traffic
 
 ASK_SECONDS = 3.0  # for the log and the database; without their answer the rest is told
@@ -54,6 +55,7 @@ class Sources(Struct, frozen=True):
     client: Client
     logins: Logins
     traffic: Traffic
+    tracks: Tracks
 
 
 class _Page:
@@ -110,6 +112,7 @@ def _of_the_process(sources: Sources) -> Iterator[Metric]:
     yield from sources.traffic.collect()
     yield from _of_the_bus(sources.api.bus.counters)
     yield from _of_the_nodes(sources.api.nodes.alive())
+    yield from sources.tracks.collect()
     yield CounterMetricFamily(
         "tertulia_logins_failed", "REST requests with a wrong secret.", sources.logins.failed
     )

@@ -39,6 +39,7 @@ from .restarting import Restarting
 from .server import serve
 from .signaling import Gateway, websocket_handler
 from .tls import certificate_files
+from .tracks import Tracks
 from .traffic import Traffic
 from .views import Views
 
@@ -94,9 +95,12 @@ async def service(
         settings, bus, feed, commands, views, nodes, registry, restarting, RECORDING_START_SECONDS
     )
     more = [websocket_handler(gateway), *pages(api)]
+    listeners = [gateway.hear] if settings.sessions.network_quality else []
     traffic = Traffic() if settings.metrics.enabled else None
     if traffic is not None:
-        sources = metrics.Sources(api, event_log, database, client, logins, traffic)
+        tracks = Tracks(settings.metrics.tracks)
+        listeners.append(tracks.hear)
+        sources = metrics.Sources(api, event_log, database, client, logins, traffic, tracks)
         more += metrics.routes(settings, sources)
     app = Surrounded(
         create_app(api, Door(access.secret, logins), more),
@@ -104,7 +108,7 @@ async def service(
         traffic=traffic,
         proxies=Proxies(access.trusted_proxies) if access.trusted_proxies else None,
     )
-    reports = Reports(client, lost=[gateway.transport_lost])
+    reports = Reports(client, lost=[gateway.transport_lost], statistics=listeners)
     try:
         await nodes.start()
         await reports.start()

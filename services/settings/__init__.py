@@ -69,6 +69,8 @@ class Sessions(Struct, frozen=True):
     garbage_threshold: int = 3600
     reconnection_grace: float = 10.0  # TERTULIA_RECONNECTION_GRACE (`signaling.md` 1.9)
     ping_interval: float = 20.0  # assumed until the first ping tells its own
+    network_quality: bool = False  # OPENVIDU_PRO_NETWORK_QUALITY: tell clients of it
+    network_quality_interval: float = 5.0  # OPENVIDU_PRO_NETWORK_QUALITY_INTERVAL
 
 
 class Recording(Struct, frozen=True):
@@ -136,6 +138,7 @@ class Metrics(Struct, frozen=True):
 
     enabled: bool = False  # TERTULIA_METRICS
     token: str = ""  # TERTULIA_METRICS_TOKEN, empty = none is wanted
+    tracks: int = 1000  # TERTULIA_METRICS_TRACKS, the most that are told one by one
 
 
 class Settings(Struct, frozen=True):

@@ -121,6 +121,12 @@ OWN = (
         "metrics.token", secret=True,
     ),
     Property(
+        "TERTULIA_METRICS_TRACKS", COUNT, "1000",
+        "Most tracks (each of a stream, to each subscriber) that /metrics tells one by one, about "
+        "ten numbers each. While there are more, it has only their sums. 0: always so.",
+        "metrics.tracks",
+    ),
+    Property(
         "TERTULIA_MEDIA_HOST", IPV4, "127.0.0.1",
         "Address on which the media node takes the clients' UDP packets. Anything but loopback "
         "needs an OPENVIDU_SECRET of your own.",

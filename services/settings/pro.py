@@ -155,12 +155,12 @@ MONITORING = (
     Property(
         "OPENVIDU_PRO_NETWORK_QUALITY", BOOL, "false",
         "Tell clients of changes of their network quality.",
-        inert=True, changeable=True,
+        "sessions.network_quality", changeable=True,
     ),
     Property(
         "OPENVIDU_PRO_NETWORK_QUALITY_INTERVAL", integer(1), "5",
         "Seconds between two measurements of it.",
-        inert=True, changeable=True,
+        "sessions.network_quality_interval", changeable=True,
     ),
     Property("OPENVIDU_PRO_ELASTICSEARCH", BOOL, "false", "Use Elasticsearch.", inert=True),
     Property(

@@ -17,7 +17,7 @@ from nats.aio.client import Client
 
 from services.api.nodes import Nodes
 from services.api.rest.limits import Logins
-from services.conference.calls import TransportLost
+from services.conference.calls import Statistics, TransportLost
 from services.conference.commands import LeaveSession
 from services.conference.errors import ConferenceError
 from services.conference.events import (
@@ -42,6 +42,7 @@ from .cluster import Gateways
 from .errors import Code, RpcError, from_exception
 from .methods import METHODS
 from .peers import MAX_REQUESTS, Key, Peer, Peers, Pending
+from .quality import NetworkQuality
 from .renewals import Renewals
 from .socket import Socket
 from .watchers import RECORDER, Watchers
@@ -91,6 +92,7 @@ class Gateway:
         self._services = Services(
             settings, bus, nodes, self._ledger, self._watchers, logins, clock, self._spawn
         )
+        self._quality = NetworkQuality()
         self._renewals = Renewals(self._services, self._peers)
         self._evictions = asyncio.Semaphore(EVICTIONS)
         self._tasks: asyncio.TaskGroup | None = None
@@ -114,6 +116,8 @@ class Gateway:
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
+                if self._settings.sessions.network_quality:
+                    tasks.create_task(self._rate())
                 self._peers.start()
                 try:
                     await asyncio.Event().wait()
@@ -333,6 +337,21 @@ class Gateway:
 
     def transport_lost(self, lost: TransportLost) -> None:
         self._renewals.lost(lost)
+
+    def hear(self, statistics: Statistics) -> None:
+        self._quality.hear(statistics, asyncio.get_running_loop().time())
+
+    async def _rate(self) -> None:
+        """Tell of changed network quality. It is in no log: who comes later hears what changes."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(self._settings.sessions.network_quality_interval)
+            here = self._peers.by_session()
+            for key, old, new in self._quality.changes(loop.time()):
+                params = {"connectionId": key.connection_id, "newValue": new, "oldValue": old}
+                text = rpc.notification("networkQualityLevelChanged", params)
+                for receiver in here.get(key.session_id, ()):
+                    self._peers.deliver(receiver, text)
 
     # Clients that stay away, or go elsewhere
 

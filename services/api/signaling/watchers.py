@@ -22,6 +22,7 @@ from .peers import Key, Peer, Peers, Watching
 
 RECORDER = "RECORDER"
 SPEECH_TO_TEXT = "SPEECH_TO_TEXT"
+UNSEEN = frozenset({RECORDER, SPEECH_TO_TEXT})
 
 
 def watcher(connection_id: str, client_data: str, now: int) -> Connection:

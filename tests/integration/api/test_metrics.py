@@ -14,7 +14,14 @@ from nats.aio.client import Client
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
-from services.conference.calls import Heartbeat, heartbeat_subject
+from services.conference.calls import (
+    Heartbeat,
+    Statistics,
+    TrackStatistics,
+    heartbeat_subject,
+    statistics_subject,
+)
+from services.conference.model import Direction
 from services.eventlog.server import NatsServer
 from services.settings import Metrics, Settings
 
@@ -176,6 +183,24 @@ async def test_the_state_of_the_conference_is_told(
     assert found["tertulia_nats_connected"] == 1
     assert found["process_cpu_seconds_total"] > 0
     assert found["process_resident_memory_bytes"] > 1e6
+
+
+async def test_what_the_media_nodes_say_of_streams_is_told(api: Any, nats_client: Client) -> None:
+    track = TrackStatistics(
+        "salon", "con_A", "str_CAM_AAAA_con_A", Direction.OUTBOUND, "video", packets=7, bitrate=900
+    )
+    figures = Statistics("media_1", 1, (track,))
+
+    async def heard() -> dict[str, float] | None:
+        await nats_client.publish(statistics_subject("media_1"), encode(figures))
+        found = await scrape(api)
+        return found if any(name.startswith("tertulia_stream_") for name in found) else None
+
+    found = await api.eventually(heard)
+    where = 'direction="OUTBOUND",kind="video",node="media_1"'
+    labels = f'connection="con_A",{where},session="salon",stream="str_CAM_AAAA_con_A"'
+    assert found[f"tertulia_stream_packets_total{{{labels}}}"] == 7
+    assert found[f"tertulia_media_node_bits_per_second{{{where}}}"] == 900
 
 
 async def test_websocket_clients_are_counted(api: Any) -> None:
