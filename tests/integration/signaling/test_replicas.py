@@ -9,18 +9,10 @@ from contextlib import AbstractAsyncContextManager
 from services.conference.calls import AcceptAnswer, PrepareOffer, Publish
 from services.conference.commands import SendSignal
 from services.settings import Sessions, Settings
-from tests.unit.signaling.harness import Client, World, until
+from tests.unit.signaling.harness import World, come_back, until
 
 SHORT = Settings(sessions=Sessions(reconnection_grace=0.3))
 MakeReplica = Callable[..., AbstractAsyncContextManager[World]]
-
-
-async def come_back(world: World, client: Client) -> Client:
-    again = await world.client()
-    result = await again.result("connect", {"sessionId": client.rpc_id, "reconnect": True})
-    assert result["value"] == "reconnection successful"
-    again.id, again.rpc_id = client.id, client.rpc_id
-    return again
 
 
 async def test_a_conference_over_the_real_log(media, make_replica: MakeReplica) -> None:

@@ -332,6 +332,15 @@ class World:
         ]
 
 
+async def come_back(world: World, client: Client) -> Client:
+    """As the client does: a new socket, `connect`, then pings."""
+    again = await world.client(query="sessionId=S1&reconnect=true")
+    result = await again.result("connect", {"sessionId": client.rpc_id, "reconnect": True})
+    assert result == {"value": "reconnection successful", "sessionId": client.rpc_id}
+    again.id, again.rpc_id = client.id, client.rpc_id
+    return again
+
+
 @asynccontextmanager
 async def replica(
     log: EventLog,

@@ -6,45 +6,9 @@ import asyncio
 
 import pytest
 
-from services.conference.calls import AcceptAnswer, Discard, PrepareOffer, Republish, Subscribe
+from services.conference.calls import AcceptAnswer, Discard
 from services.eventlog.log import LogUnavailable
 from tests.unit.signaling.harness import PUBLISH, FakeNodes, World, until
-
-
-async def test_a_publisher_reconnects_in_silence(world: World, nodes: FakeNodes) -> None:
-    a, b = await world.user(), await world.user()
-    stream = await a.publish()
-    await b.note("participantPublished")
-    commits, seen = await world.commits(), len(b.frames)
-    result = await a.result("reconnectStream", {"stream": stream, "sdpString": "v=0 again"})
-    assert result.keys() == {"sdpAnswer", "id", "createdAt", "sessionId"}
-    assert result["id"] == stream
-    assert result["sdpAnswer"] == "answer to v=0 again"
-    (call,) = [call for call in nodes.calls if isinstance(call, Republish)]
-    assert (call.connection_id, call.stream_id) == (a.id, stream)
-    assert await world.commits() == commits
-    await b.settle()
-    assert b.story(seen) == ["result"]
-
-
-async def test_a_subscriber_reconnects_in_all_the_shapes_of_its_request(
-    world: World, nodes: FakeNodes
-) -> None:
-    a, b = await world.user(), await world.user()
-    stream = await a.publish()
-    await b.subscribe(stream)
-    commits = await world.commits()
-    kurento = {"stream": stream, "sdpOffer": "v=0 offer", "forciblyReconnect": False}
-    result = await b.result("reconnectStream", kurento)
-    assert result == {"sdpAnswer": "answer to v=0 offer", "sessionId": b.rpc_id}
-    assert nodes.calls[-1] == Subscribe("S1", b.id, stream, "v=0 offer", 1000, 300)
-    await b.result("prepareReceiveVideoFrom", {"sender": stream, "reconnect": True})
-    assert nodes.calls[-1] == PrepareOffer("S1", b.id, stream, 1000, 300)
-    for forced in ({"forciblyReconnect": False}, {"forciblyReconnect": True}, {}):
-        params = {"stream": stream, "sdpString": "v=0 answer", **forced}
-        assert await b.result("reconnectStream", params) == {"sessionId": b.rpc_id}
-        assert nodes.calls[-1] == AcceptAnswer(b.id, stream, "v=0 answer")
-    assert await world.commits() == commits
 
 
 async def test_what_cannot_be_reconnected_is_refused(world: World) -> None:

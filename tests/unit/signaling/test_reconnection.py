@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 
 import pytest
@@ -15,7 +14,15 @@ from services.eventlog.bus import CommandBus
 from services.eventlog.log import LogUnavailable
 from services.eventlog.memory import MemoryLog
 from services.settings import Sessions, Settings
-from tests.unit.signaling.harness import REST, Client, FakeNodes, World, replica, until
+from tests.unit.signaling.harness import (
+    REST,
+    Client,
+    FakeNodes,
+    World,
+    come_back,
+    replica,
+    until,
+)
 
 SHORT = Settings(sessions=Sessions(reconnection_grace=0.3))
 
@@ -26,15 +33,6 @@ async def hasty(nodes: FakeNodes) -> AsyncIterator[World]:
     async with replica(MemoryLog(), SHORT, nodes) as running:
         await running.session("S1")
         yield running
-
-
-async def come_back(world: World, client: Client) -> Client:
-    """As the client does: a new socket, `connect`, then pings."""
-    again = await world.client(query="sessionId=S1&reconnect=true")
-    result = await again.result("connect", {"sessionId": client.rpc_id, "reconnect": True})
-    assert result == {"value": "reconnection successful", "sessionId": client.rpc_id}
-    again.id, again.rpc_id = client.id, client.rpc_id
-    return again
 
 
 async def signal(world: World, data: str) -> None:
@@ -66,17 +64,6 @@ async def test_a_client_that_comes_back_gets_what_it_missed_once_and_in_order(
     third = await come_back(world, again)
     await third.settle()
     assert third.story() == ["result", "result"], "nothing is sent twice"
-
-
-async def test_a_client_that_came_back_goes_on_as_before(world: World) -> None:
-    a, b = await world.user(), await world.user()
-    stream = await a.publish()
-    await a.close(4104)
-    again = await come_back(world, a)
-    assert await again.result("ping", {"interval": 5000}) == {"value": "pong"}
-    await again.result("reconnectStream", {"stream": stream, "sdpString": "v=0"})
-    await again.result("sendMessage", {"message": json.dumps({"to": [b.id], "data": "x"})})
-    assert (await b.note("sendMessage"))["from"] == a.id
 
 
 async def test_a_newer_socket_takes_over_from_one_that_still_looks_open(world: World) -> None:
@@ -158,19 +145,6 @@ async def test_who_was_evicted_while_away_hears_the_reason_on_coming_back(
     evicted = await again.note("participantEvicted")
     assert evicted == {"connectionId": a.id, "reason": "forceDisconnectByServer"}
     assert again.story() == ["result", "participantEvicted"]
-
-
-async def test_a_socket_stays_open_for_a_while_after_its_user_was_evicted(
-    nodes: FakeNodes,
-) -> None:
-    async with replica(MemoryLog(), Settings(), nodes, linger=0.2) as world:
-        await world.session("S1")
-        a, b = await world.user(), await world.user()
-        await world.execute("S1", RemoveConnection(a.id))
-        assert (await a.wait_closed())[0] == 1000
-        assert a.story()[-1] == "participantEvicted"
-        await b.result("leaveRoom", {})
-        assert (await b.wait_closed())[0] == 1000
 
 
 async def test_a_client_that_leaves_and_closes_is_gone_for_good(world: World) -> None:

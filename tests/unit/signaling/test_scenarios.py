@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 
 import pytest
@@ -30,13 +29,6 @@ from services.conference.model import (
 from services.eventlog.memory import MemoryLog
 from services.settings import Recording, Settings, Streams
 from tests.unit.signaling.harness import PUBLISH, FakeNodes, World, join_params, replica
-
-
-async def test_a_ping_before_joining_is_answered_without_any_other_member(world: World) -> None:
-    client = await world.client()
-    pong = await client.call("ping", {"interval": 5000})
-    assert pong == {"id": 0, "result": {"value": "pong"}, "jsonrpc": "2.0"}
-    assert await client.call("ping") == {"id": 1, "result": {"value": "pong"}, "jsonrpc": "2.0"}
 
 
 async def test_the_first_user_learns_all_it_needs(world: World) -> None:
@@ -98,17 +90,6 @@ async def test_a_second_user_and_the_first_hear_of_each_other(world: World) -> N
     assert a.story() == ["result", "participantJoined"]
 
 
-async def test_a_late_user_finds_the_streams_that_are_there(world: World) -> None:
-    a = await world.user()
-    stream = await a.publish()
-    b = await world.client()
-    (value,) = (await b.join("S1", await world.token("S1")))["value"]
-    assert value.keys() == {"id", "createdAt", "metadata", "streams"}
-    (found,) = value["streams"]
-    assert found["id"] == stream
-    assert found["videoDimensions"] == '{"width":640,"height":480}'
-
-
 async def test_a_published_stream_is_answered_first_and_told_to_the_others(world: World) -> None:
     a, b, c = [await world.user() for _ in range(3)]
     seen = len(a.frames)
@@ -137,39 +118,6 @@ async def test_a_published_stream_is_answered_first_and_told_to_the_others(world
         }
     await a.settle()
     assert a.story(seen) == ["result", "result"]
-
-
-async def test_a_joiner_hears_of_each_stream_once_however_joining_and_publishing_race(
-    world: World,
-) -> None:
-    publishers = [await world.user() for _ in range(6)]
-    joiners = [await world.client() for _ in range(6)]
-    tokens = [await world.token("S1") for _ in joiners]
-    requests = []
-    for publisher, joiner, token in zip(publishers, joiners, tokens, strict=True):
-        requests.append(publisher.publish())
-        requests.append(joiner.join("S1", token))
-    await asyncio.gather(*requests)
-    last = await world.user()
-    await last.publish()
-    for joiner in joiners:
-        await joiner.note("participantPublished", id=last.id)
-        assert joiner.frames[0]["id"] == 0, "nothing comes before the response"
-        heard = [p["id"] for p in joiner.frames[0]["result"]["value"] if "streams" in p]
-        heard += [
-            frame["params"]["id"]
-            for frame in joiner.frames
-            if frame.get("method") == "participantPublished"
-        ]
-        assert sorted(heard) == sorted(peer.id for peer in (*publishers, last))
-        known = [p["id"] for p in joiner.frames[0]["result"]["value"]]
-        known += [
-            frame["params"]["id"]
-            for frame in joiner.frames
-            if frame.get("method") == "participantJoined"
-        ]
-        others = {peer.id for peer in (*publishers, *joiners, last)} - {joiner.id}
-        assert sorted(known) == sorted(others)
 
 
 async def test_an_audio_only_stream_has_no_video_members(world: World) -> None:
@@ -260,40 +208,6 @@ async def test_a_subscription_by_the_clients_offer(world: World, nodes: FakeNode
     assert nodes.calls[-1] == Subscribe("S1", b.id, stream, "v=0 b", 1000, 300)
 
 
-async def test_candidates_are_answered_whenever_they_come(world: World) -> None:
-    a = await world.user()
-    params = {"endpointName": a.id, "candidate": "", "sdpMid": "0", "sdpMLineIndex": 0}
-    assert await a.result("onIceCandidate", params) == {"sessionId": a.rpc_id}
-
-
-@pytest.mark.parametrize(
-    ("property_", "sent", "seen"),
-    [
-        ("audioActive", False, "false"),
-        ("videoActive", True, "true"),
-        ("videoDimensions", '{"width":1,"height":2}', '"{\\"width\\":1,\\"height\\":2}"'),
-        ("audioTrack", {"label": "x"}, '{"label":"x"}'),
-    ],
-)
-async def test_a_changed_property_is_told_as_json_text(
-    world: World, property_: str, sent: object, seen: str
-) -> None:
-    a, b = await world.user(), await world.user()
-    stream = await a.publish()
-    params = {"streamId": stream, "property": property_, "newValue": sent, "reason": "why"}
-    assert await a.result("streamPropertyChanged", params) == {"sessionId": a.rpc_id}
-    assert await b.note("streamPropertyChanged") == {
-        "connectionId": a.id,
-        "streamId": stream,
-        "property": property_,
-        "newValue": seen,
-        "reason": "why",
-    }
-    assert json.loads(seen) == sent
-    await a.settle()
-    assert "streamPropertyChanged" not in a.story()
-
-
 async def test_a_late_user_finds_a_muted_stream_muted(world: World) -> None:
     a = await world.user()
     await a.publish()
@@ -302,18 +216,6 @@ async def test_a_late_user_finds_a_muted_stream_muted(world: World) -> None:
     b = await world.client()
     (value,) = (await b.join("S1", await world.token("S1")))["value"]
     assert value["streams"][0]["audioActive"] is False
-
-
-async def test_unpublishing_is_told_to_the_others_only(world: World) -> None:
-    a, b = await world.user(), await world.user()
-    first = await a.publish()
-    await b.subscribe(first)
-    assert await a.result("unpublishVideo", {}) == {"sessionId": a.rpc_id}
-    gone = await b.note("participantUnpublished")
-    assert gone == {"connectionId": a.id, "reason": "unpublish"}
-    await a.settle()
-    assert "participantUnpublished" not in a.story()
-    assert await a.publish() != first
 
 
 async def test_leaving_is_told_to_the_others_and_answered(world: World) -> None:
@@ -336,25 +238,6 @@ async def test_the_last_user_takes_the_session_with_it(world: World) -> None:
     assert (await world.state()).session is None
     late = await world.client()
     assert await late.code("joinRoom", join_params("S1", spare)) == 202
-
-
-async def test_a_moderator_evicts_a_user_in_the_order_of_the_sheet(world: World) -> None:
-    a = await world.user(role=Role.MODERATOR)
-    b, c = await world.user(), await world.user()
-    await b.publish()
-    await a.note("participantPublished")
-    before = {client: len(client.frames) for client in (a, b, c)}
-    await a.result("forceDisconnect", {"connectionId": b.id})
-    for client in (a, b, c):
-        evicted = await client.note("participantEvicted")
-        assert evicted == {"connectionId": b.id, "reason": "forceDisconnectByUser"}
-    assert a.story(before[a]) == ["participantLeft", "result", "participantEvicted"]
-    assert b.story(before[b]) == ["participantEvicted"]
-    assert c.story(before[c])[-2:] == ["participantLeft", "participantEvicted"]
-    left = await a.note("participantLeft")
-    assert left == {"connectionId": b.id, "reason": "forceDisconnectByUser"}
-    assert b.closed is None, "closing is left to the client"
-    assert await b.code("publishVideo", PUBLISH) == 102
 
 
 async def test_a_user_evicted_by_rest_hears_of_it(world: World) -> None:

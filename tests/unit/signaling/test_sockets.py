@@ -109,21 +109,6 @@ async def test_whatever_frames_come_the_socket_goes_on(
     await client.drop()
 
 
-async def test_pings_are_answered_while_a_request_takes_its_time(
-    world: World, nodes: FakeNodes
-) -> None:
-    a = await world.user()
-    nodes.hold[Publish] = asyncio.Event()
-    published = await a.send("publishVideo", PUBLISH)
-    echoed = await a.send("echo", {})
-    await a.settle()
-    assert not {published, echoed} & {frame["id"] for frame in a.frames}
-    nodes.hold[Publish].set()
-    await a.response(echoed)
-    order = [frame["id"] for frame in a.frames if frame["id"] in (published, echoed)]
-    assert order == [published, echoed], "one request after the other"
-
-
 async def test_one_clients_slow_request_does_not_delay_another_client(
     world: World, nodes: FakeNodes
 ) -> None:
