@@ -5,12 +5,10 @@ All offsets are into the whole packet; 0 says that the field is not there. Any b
 
 from __future__ import annotations
 
-from struct import Struct
 from typing import NamedTuple
 
-from .rtp import HEADER, payload_offset
+from .rtp import elements, payload_offset
 
-_word = Struct("!H")
 IDR, SPS, STAP_A, FU_A = 5, 7, 24, 28  # H.264 NAL unit types (RFC 6184)
 
 
@@ -25,33 +23,9 @@ class Numbers(NamedTuple):
 
 def extension_place(packet: bytes, wanted: int, size: int) -> int:
     """Where the data of a header extension begins; 0 if it is not there or shorter than `size`."""
-    end = payload_offset(packet)
-    if end is None or not packet[0] & 0x10:
-        return 0
-    offset = HEADER + 4 * (packet[0] & 0x0F)
-    profile = _word.unpack_from(packet, offset)[0]
-    one_byte = profile == 0xBEDE
-    if not one_byte and profile >> 4 != 0x100:
-        return 0
-    offset += 4
-    while offset < end:
-        first = packet[offset]
-        if first == 0:
-            offset += 1  # padding between elements
-            continue
-        if one_byte:
-            identifier, length, start = first >> 4, (first & 0x0F) + 1, offset + 1
-            if identifier == 15:
-                return 0
-        else:
-            if offset + 2 > end:
-                return 0
-            identifier, length, start = first, packet[offset + 1], offset + 2
-        if start + length > end:
-            return 0
+    for identifier, start, end in elements(packet):
         if identifier == wanted:
-            return start if length >= size else 0
-        offset = start + length
+            return start if end - start >= size else 0
     return 0
 
 

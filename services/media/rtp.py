@@ -27,7 +27,7 @@ def payload_offset(packet: bytes) -> int | None:
     return offset if offset <= size else None
 
 
-def _elements(packet: bytes) -> Iterator[tuple[int, int, int]]:
+def elements(packet: bytes) -> Iterator[tuple[int, int, int]]:
     """Id, start and end of the data of each header extension, in the one- or two-byte form."""
     end = payload_offset(packet)
     if end is None or not packet[0] & 0x10:
@@ -59,7 +59,7 @@ def _elements(packet: bytes) -> Iterator[tuple[int, int, int]]:
 
 def extension(packet: bytes, wanted: int) -> bytes | None:
     """The data of one header extension."""
-    for identifier, start, end in _elements(packet):
+    for identifier, start, end in elements(packet):
         if identifier == wanted:
             return packet[start:end]
     return None
@@ -79,7 +79,7 @@ def stamp_abs_send_time(packet: bytes, extension_id: int, now: float) -> bytes:
 
     As it was if it has no such extension: a packet gets no room that it did not bring.
     """
-    for identifier, start, end in _elements(packet):
+    for identifier, start, end in elements(packet):
         if identifier == extension_id and end - start == 3:
             time = int(now * 0x40000) & 0xFFFFFF  # 6.18 bit fixed point
             return packet[:start] + time.to_bytes(3, "big") + packet[end:]
