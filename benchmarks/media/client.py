@@ -28,15 +28,14 @@ from services.media.rtcp import (
     write_report,
     write_sender_report,
 )
-from tests.integration.media.peer import AUDIO_SSRC, BUFFER, VIDEO_SSRC, Peer
+from tests.integration.media.peer import BUFFER, VIDEO_SSRC, Peer
 
 TRANSPORT = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
-VIDEO, AUDIO = 96, 111  # payload types
+VIDEO = 96  # payload type
 REMB = 50_000_000  # bit/s: nothing is to be held back here
 NACKED = 0.005  # share of packets asked for again
 NTP_EPOCH = 2_208_988_800
-STAMP = struct.Struct("!Q")  # monotonic ns, behind the payload descriptor and the frame tag
-STAMP_AT = 4
+STAMP = struct.Struct("!Q")  # monotonic ns: no two payloads are the same
 PROFILES = {
     b"SRTP_AEAD_AES_256_GCM": "AES-256-GCM",
     b"SRTP_AEAD_AES_128_GCM": "AES-128-GCM",
@@ -98,10 +97,6 @@ class Subscriber(BenchPeer):
         super().__init__()
         self.count = self.repeats = self.asked = 0
         self.last = b""
-        self.first_at = self.key_at = 0  # monotonic ns of the first packet and first key frame
-        self.sampling = False  # decrypt everything and note the delays
-        self.watching = False  # decrypt until the first key frame has begun
-        self.delays: list[int] = []  # ns
         self._total = 0
         self._base = -1
         self._highest = 0
@@ -118,20 +113,6 @@ class Subscriber(BenchPeer):
         else:
             self.count += 1
             self.last = data
-            if self.sampling or self.watching:
-                self._look(data)
-
-    def _look(self, data: bytes) -> None:
-        now = monotonic_ns()
-        if self._receive is None or data[1] & 0x7F != VIDEO:
-            return
-        self.first_at = self.first_at or now
-        body = payload(self.decrypted(data))
-        if self.sampling:
-            self.delays.append(now - STAMP.unpack_from(body, STAMP_AT)[0])
-        if body[0] & 0x10 and not body[1] & 1:
-            self.key_at = self.key_at or now
-            self.watching = False
 
     def _control(self, data: bytes) -> None:
         if self._receive is None:
@@ -183,10 +164,8 @@ class Publisher(BenchPeer):
         self.packets = self.key_requests = 0
         self.payload = b""  # of the last packet
         self._number = random.randrange(1 << 16)
-        self._audio_number = random.randrange(1 << 16)
         self._transport_number = 0
         self._timestamp = random.randrange(1 << 31)
-        self._audio_timestamp = 0
         self._transport = 0  # id of the extension, 0 without
         self._filler = random.randbytes(1300)
 
@@ -219,19 +198,12 @@ class Publisher(BenchPeer):
         key, self.key_wanted = self.key_wanted, False
         self._timestamp += ticks
         for index in range(count):
-            now = monotonic_ns()
             descriptor = bytes((0x10 if index == 0 else 0, 0 if key else 1, 0, 0))
-            head = self._head(VIDEO, self._number, self._timestamp, VIDEO_SSRC, index == count - 1)
-            body = descriptor + STAMP.pack(now)
+            head = self._head(index == count - 1)
+            body = descriptor + STAMP.pack(monotonic_ns())
             self.payload = body + self._filler[: size - len(head) - len(body)]
             self._out(head + self.payload)
             self._number = self._number + 1 & 0xFFFF
-
-    def sound(self, size: int = 100) -> None:
-        self._audio_timestamp += 960
-        head = self._head(AUDIO, self._audio_number, self._audio_timestamp, AUDIO_SSRC, False)
-        self._out(head + self._filler[: size - len(head)])
-        self._audio_number = self._audio_number + 1 & 0xFFFF
 
     def _out(self, packet: bytes) -> None:
         self.packets += 1
@@ -240,18 +212,16 @@ class Publisher(BenchPeer):
         else:
             self.send_rtp(packet)
 
-    def _head(self, kind: int, number: int, timestamp: int, ssrc: int, marker: bool) -> bytes:
+    def _head(self, marker: bool) -> bytes:
         self._transport_number = self._transport_number + 1 & 0xFFFF
-        if kind == VIDEO:
-            seconds = int(monotonic_ns() / 1e9 * (1 << 18)) & 0xFFFFFF
-            elements = bytes((0x22,)) + seconds.to_bytes(3, "big") + b"\x401"
-        else:
-            elements = b"\x10\x9e\x400"
+        seconds = int(monotonic_ns() / 1e9 * (1 << 18)) & 0xFFFFFF
+        elements = bytes((0x22,)) + seconds.to_bytes(3, "big") + b"\x401"
         if self._transport:
             elements += b"\x31" + self._transport_number.to_bytes(2, "big")
         elements += bytes(-len(elements) % 4)
+        timestamp = self._timestamp & 0xFFFFFFFF
         return (
-            struct.pack("!BBHII", 0x90, kind | marker << 7, number, timestamp & 0xFFFFFFFF, ssrc)
+            struct.pack("!BBHII", 0x90, VIDEO | marker << 7, self._number, timestamp, VIDEO_SSRC)
             + struct.pack("!HH", 0xBEDE, len(elements) // 4)
             + elements
         )
