@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 
 from tests.fuzz.child import Died, child
-from tests.fuzz.intruders import Siege, Unanswered, siege
-from tests.fuzz.outcome import WARM_UP, Outcome, show
+from tests.fuzz.intruders import Unanswered, siege
+from tests.fuzz.outcome import Outcome, campaign, show
 from tests.fuzz.parsers import CRASHES, attack
 
 GATEWAY = "tests.fuzz.living_gateway"
@@ -26,33 +26,9 @@ async def intrude(
     seed: int, seconds: float, *, rounds: int | None = None, keep: Path | None = CRASHES
 ) -> Outcome:
     """Intruders at a living gateway for that long, or so many rounds."""
-    outcome = Outcome()
-    started = time.monotonic()
     async with child(GATEWAY) as api, siege(api, seed) as stage:
-        try:
-            while stage.rounds != rounds and time.monotonic() < started + seconds:
-                await stage.round()
-                if not outcome.warm and time.monotonic() > started + WARM_UP * seconds:
-                    outcome.warm = await _rest(stage, outcome)
-                elif stage.rounds % 20 == 0:
-                    outcome.take(await api.ask("report"))
-                if outcome.problems:
-                    break
-            outcome.end = await _rest(stage, outcome)
-        except (Died, Unanswered, TimeoutError, AssertionError) as error:
-            outcome.problems.append(f"{type(error).__name__}: {error}")
-        outcome.tried, outcome.rounds = dict(stage.tried), stage.rounds
-        if outcome.problems and keep is not None:
-            outcome.problems.append(f"kept in {stage.keep(keep, str(seed))}")
-    return outcome
-
-
-async def _rest(stage: Siege, outcome: Outcome) -> int:
-    """Only the conference is left: the memory of the api."""
-    outcome.take(await stage.child.ask("report"))
-    await stage.clear()
-    await stage.check()
-    return outcome.take(await stage.child.ask("report"))
+        harm = (Died, Unanswered, TimeoutError, AssertionError)
+        return await campaign(stage, str(seed), seconds, harm, every=20, rounds=rounds, keep=keep)
 
 
 async def main() -> int:

@@ -53,12 +53,10 @@ class Child:
 
 
 @asynccontextmanager
-async def child(
-    module: str, *words: str, environ: Mapping[str, str] | None = None
-) -> AsyncIterator[Child]:
-    """`python -m module words…`, ended at the end."""
+async def child(module: str, environ: Mapping[str, str] | None = None) -> AsyncIterator[Child]:
+    """`python -m module`, ended at the end."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", module, *words,
+        sys.executable, "-m", module,
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
         limit=16 * 1024 * 1024, env=environ,
     )  # fmt: skip

@@ -21,6 +21,7 @@ from tests.fuzz import samples
 from tests.fuzz.child import Child
 from tests.fuzz.living_gateway import SECRET
 from tests.fuzz.mutation import Mutator
+from tests.fuzz.outcome import Outcome
 from tests.unit.signaling.harness import Client
 
 GOOD, BAD = "good", "bad"
@@ -52,6 +53,13 @@ class Siege:
         self._streams: list[str] = []
         self._connections: list[str] = []
         self._left: deque[asyncio.StreamWriter] = deque()
+
+    async def rest(self, outcome: Outcome) -> int:
+        """Only the conference is left: the memory of the api."""
+        outcome.take(await self.child.ask("report"))
+        await self.clear()
+        await self.check()
+        return outcome.take(await self.child.ask("report"))
 
     # REST, as the application uses it
 

@@ -1,10 +1,8 @@
-"""`python -m tests.fuzz.living_node [kind]`: a media node for `child`, calls on standard input."""
+"""`python -m tests.fuzz.living_node`: a media node for `child`, calls on standard input."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
 import traceback
 from typing import Any
 
@@ -59,6 +57,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        os.environ["TERTULIA_MEDIA_PUMP"] = sys.argv[1]
     uvloop.run(main())

@@ -12,7 +12,7 @@ from tests.fuzz_signaling import intrude
 
 
 async def test_villains_do_no_harm_to_a_media_node() -> None:
-    outcome = await besiege(1, 60.0, "python", rounds=45, keep=None)
+    outcome = await besiege(1, 60.0, rounds=45, keep=None)
     assert outcome.problems == []
     assert outcome.rounds == 45
     assert outcome.tried["publisher rtp"] > 100
@@ -27,7 +27,7 @@ async def test_intruders_do_no_harm_to_the_gateway() -> None:
 
 
 async def test_what_was_kept_of_villains_does_no_harm_again(tmp_path: Path) -> None:
-    async with child(NODE, "python") as node, scene(node, 2) as stage:
+    async with child(NODE) as node, scene(node, 2) as stage:
         for _ in range(5):
             await stage.round()
         for file in (stage.keep(tmp_path, "2"), *sorted(CRASHES.glob("node-*"))):

@@ -31,6 +31,7 @@ from services.conference.model import VideoCodec
 from tests.fuzz import samples
 from tests.fuzz.child import Child
 from tests.fuzz.mutation import Mutator
+from tests.fuzz.outcome import Outcome
 from tests.integration.media.peer import AUDIO_SSRC, VIDEO_SSRC, Peer
 from tests.integration.media.stage import audio, video
 from tests.integration.media.wire import bound
@@ -81,6 +82,14 @@ class Scene:
 
     async def call(self, call: Call) -> Any:
         return await self.child.ask("call", msgspec.to_builtins(call))
+
+    async def rest(self, outcome: Outcome) -> int:
+        """Only the conference is left: the node's memory."""
+        outcome.take(await self.child.ask("report"))
+        await self.leave()
+        memory = outcome.take(await self.child.ask("report"))
+        await self.enter()
+        return memory
 
     # The conference
 
