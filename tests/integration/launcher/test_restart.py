@@ -161,8 +161,17 @@ async def test_an_api_that_is_killed_after_its_answer_does_no_harm(server: Serve
     await server.post(RESTART, {"OPENVIDU_SESSIONS_GARBAGE_INTERVAL": 61})
     os.kill(old["api"], signal.SIGKILL)
     await until_restarted(server, before)
-    config = await server.get(f"{API}/config")
-    assert config["OPENVIDU_SESSIONS_GARBAGE_INTERVAL"] == 61
+
+    async def has_the_new_settings() -> bool:
+        try:
+            config = await server.get(f"{API}/config")
+        except (aiohttp.ClientError, AssertionError, TimeoutError):
+            return False
+        return bool(config["OPENVIDU_SESSIONS_GARBAGE_INTERVAL"] == 61)
+
+    # A killed service comes back as it was, and only then hears of the restart.
+    await eventually(has_the_new_settings, what="the api has the new settings")
+    await server.until_ready()
     await eventually(lambda: all(pid != old[name] for name, pid in pids(server).items()))
     assert await restarts(server) == before + 1
     assert (await commits(server, session))[-1]["command"]["reason"] == "openviduServerStopped"
