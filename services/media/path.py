@@ -1,7 +1,7 @@
 """What the packet path knows: endpoints, sources, edges. State only; `Port` moves the packets.
 
 A source is one RTP stream of a publisher, an edge carries it to one subscriber, an endpoint is the
-packet path's half of a leg. Control code changes them through the calls of `Port` only, so that a
+packet path's half of a leg. They are made and changed by the calls of the port only, so that the
 pump in C can keep the same tables behind the same calls.
 """
 
@@ -9,21 +9,28 @@ from __future__ import annotations
 
 from collections import deque
 from struct import Struct
-from typing import Any, Protocol
+from time import monotonic
+from typing import Any, NamedTuple, Protocol
 
 from .dtls import Keys
+from .inspection import extension_place, renumber, vp8_numbers
 from .rtcp import Block, SenderReport
 from .stun import Address
 
 VIDEO_HISTORY = 512  # packets kept for repeats; powers of two
 AUDIO_HISTORY = 64
 SENDER_REPORTS = 8  # remembered, for the subscribers' round-trip times
+ARRIVALS = 2048  # transport-wide sequence numbers kept until they are taken
+MAX_UNKNOWN = 64  # SSRCs an endpoint may show us that nobody negotiated
+SILENCE = 127  # -dBov
+KEY_FRAME_CODECS = ("VP8", "H264")  # those whose key frames are seen
+NEVER = 1 << 62
 
 _rewritten = Struct("!HII")
 
 
 class EndpointOwner(Protocol):
-    """A leg, as the packet path calls it."""
+    """A leg, as the packet path calls it. `now` is monotonic seconds."""
 
     def dtls_received(self, datagram: bytes) -> None: ...
 
@@ -31,12 +38,16 @@ class EndpointOwner(Protocol):
         """Decrypted."""
         ...
 
+    def unknown_received(self, packet: bytes, now: float) -> None:
+        """An authentic RTP packet of an SSRC that has no source: the time to add one."""
+        ...
+
 
 class SourceOwner(Protocol):
     """A publication, as the packet path calls it. `now` is monotonic seconds."""
 
     def began(self, source: Source, packet: bytes, now: float) -> None:
-        """Before the first packet is forwarded: the time to set rewriting."""
+        """The first packet came."""
         ...
 
     def gap(self, source: Source, first: int, count: int, now: float) -> None:
@@ -55,7 +66,19 @@ class SourceOwner(Protocol):
 class Endpoint:
     """`leg` is the control object behind it. Media flows while `keys` and `address` are set."""
 
-    __slots__ = ("address", "edges", "keys", "leg", "receive", "send", "sources", "unlearned")
+    __slots__ = (
+        "address",
+        "arrival_extension",
+        "arrivals",
+        "edges",
+        "keys",
+        "learning",
+        "leg",
+        "receive",
+        "send",
+        "sources",
+        "unknown",
+    )
 
     def __init__(self, leg: EndpointOwner) -> None:
         self.leg = leg
@@ -63,26 +86,37 @@ class Endpoint:
         self.keys: Keys | None = None
         self.receive: Any = None  # libsrtp contexts of `keys`
         self.send: Any = None
-        self.sources: dict[int, Source] = {}  # by SSRC; what is not in here is not decrypted
-        self.unlearned: dict[int, Source] = {}  # by payload type, where the SDP named no SSRC
+        self.sources: dict[int, Source] = {}  # by SSRC
+        self.learning = False  # else nothing but `sources` is decrypted
+        self.unknown: set[int] = set()  # SSRCs that were handed to the leg
         self.edges: list[Edge] = []
+        self.arrival_extension = 0
+        self.arrivals: deque[tuple[int, float]] = deque(maxlen=ARRIVALS)
 
 
 class Source:
     """`highest` is the extended sequence number (cycles << 16 | sequence), -1 before the first.
 
-    `repairs` is set on an RTX source: the source it repairs. `jitter` is in clock units.
+    `repairs` is set on an RTX source: the source it repairs. `jitter` is in clock units, `level` in
+    -dBov. `waiters` are edges that change to this source at its next key frame.
     """
 
     __slots__ = (
+        "abs_send_time_extension",
         "base",
         "bytes",
         "clock_rate",
+        "codec",
         "edges",
         "highest",
         "jitter",
+        "key_frame_at",
+        "key_frame_timestamp",
+        "key_frames",
         "last_arrival",
         "last_timestamp",
+        "level",
+        "level_extension",
         "mask",
         "owner",
         "packets",
@@ -90,13 +124,13 @@ class Source:
         "repairs",
         "reported_expected",
         "reported_packets",
-        "rid",
         "ring",
         "sender_report",
         "sender_report_at",
         "sender_reports",
         "ssrc",
         "taps",
+        "waiters",
     )
 
     def __init__(
@@ -107,18 +141,23 @@ class Source:
         payload_type: int,
         clock_rate: int,
         history: int,
+        codec: str = "",
         repairs: Source | None = None,
-        rid: tuple[int, bytes] | None = None,
+        level_extension: int = 0,
+        abs_send_time_extension: int = 0,
     ) -> None:
         self.owner = owner
         self.ssrc = ssrc
         self.payload_type = payload_type
         self.clock_rate = clock_rate
+        self.codec = codec
         self.repairs = repairs
-        self.rid = rid  # extension id and name of the only layer that is learned
+        self.level_extension = level_extension
+        self.abs_send_time_extension = abs_send_time_extension
         self.ring: list[bytes | None] = [None] * history
         self.mask = history - 1
         self.edges: tuple[Edge, ...] = ()
+        self.waiters: tuple[Edge, ...] = ()
         self.taps: tuple[Address, ...] = ()
         self.base = -1
         self.highest = -1
@@ -127,6 +166,10 @@ class Source:
         self.jitter = 0.0
         self.last_arrival = 0.0  # monotonic seconds
         self.last_timestamp = 0
+        self.level = SILENCE
+        self.key_frames = 0
+        self.key_frame_at = 0.0  # monotonic seconds
+        self.key_frame_timestamp = 0
         self.sender_report: SenderReport | None = None
         self.sender_report_at = 0.0
         self.sender_reports: deque[tuple[int, float]] = deque(maxlen=SENDER_REPORTS)
@@ -153,43 +196,93 @@ class Source:
         return Block(self.ssrc, fraction, total, self.highest, int(self.jitter), last, delay)
 
 
+class Sent(NamedTuple):
+    """The newest packet an edge sent, in its own numbers; `at` is monotonic seconds."""
+
+    sequence: int
+    timestamp: int
+    at: float
+    picture: int | None
+    level: int | None
+
+
 class Edge:
     """One source on its way to one endpoint.
 
     With `rewrite` off the packet goes as it came. On, payload type and SSRC are replaced and the
-    offsets added, so that a publisher's new transport goes on where the old one ended.
+    offsets added. `since` is the source's extended sequence number at which this numbering began:
+    what is older is not sent and must not be repeated. It is `NEVER` while nothing is sent.
     """
 
     __slots__ = (
         "bytes",
         "dropped",
         "endpoint",
+        "is_moved",
+        "is_starting",
+        "last",
+        "level_offset",
+        "needs_key_frame",
         "packets",
+        "paused",
         "payload_type",
+        "picture_offset",
         "rewrite",
         "sequence_offset",
+        "since",
         "source",
         "ssrc",
         "timestamp_offset",
+        "waiting",
+        "wanted_offset",
     )
 
     def __init__(self, endpoint: Endpoint, ssrc: int, payload_type: int) -> None:
         self.endpoint = endpoint
         self.source: Source | None = None
+        self.waiting: Source | None = None  # its next key frame is
         self.ssrc = ssrc
         self.payload_type = payload_type
+        self.paused = False
+        self.is_starting = False  # the next packet begins a numbering
+        self.needs_key_frame = False  # and must begin a key frame
+        self.is_moved = False  # and is of another source than the last
+        self.since = NEVER
+        self.last: Sent | None = None
+        self.wanted_offset: int | None = None  # of timestamps, on the next source
         self.rewrite = False
         self.sequence_offset = 0
         self.timestamp_offset = 0
+        self.picture_offset = 0
+        self.level_offset = 0
         self.packets = 0
         self.bytes = 0
         self.dropped = 0
 
     def rewritten(self, packet: bytes) -> bytes:
-        """The packet as this edge sends it."""
+        """The packet as this edge sends it, stamped with the present time."""
+        source = self.source
+        if source is not None and source.abs_send_time_extension:
+            packet = stamped(packet, source.abs_send_time_extension, monotonic())
         if not self.rewrite:
             return packet
         sequence = int.from_bytes(packet[2:4], "big") + self.sequence_offset & 0xFFFF
         timestamp = int.from_bytes(packet[4:8], "big") + self.timestamp_offset & 0xFFFFFFFF
         head = bytes((packet[0], packet[1] & 0x80 | self.payload_type))
-        return head + _rewritten.pack(sequence, timestamp, self.ssrc) + packet[12:]
+        packet = head + _rewritten.pack(sequence, timestamp, self.ssrc) + packet[12:]
+        if self.picture_offset or self.level_offset:
+            numbers = vp8_numbers(packet)
+            if numbers is not None:
+                changed = bytearray(packet)
+                renumber(changed, numbers, self.picture_offset, self.level_offset)
+                packet = bytes(changed)
+        return packet
+
+
+def stamped(packet: bytes, extension: int, now: float) -> bytes:
+    """With our own abs-send-time: 24 bits, 6 of them whole seconds."""
+    place = extension_place(packet, extension, 3)
+    if not place:
+        return packet
+    time = int(now * 262144) & 0xFFFFFF
+    return packet[:place] + time.to_bytes(3, "big") + packet[place + 3 :]

@@ -16,7 +16,25 @@ from struct import Struct
 from time import monotonic
 
 from . import dtls, rtp
-from .path import Edge, Endpoint, Source
+from .inspection import (
+    begins_key_frame,
+    extension_place,
+    picture_number,
+    renumber,
+    vp8_numbers,
+)
+from .path import (
+    KEY_FRAME_CODECS,
+    MAX_UNKNOWN,
+    NEVER,
+    Edge,
+    Endpoint,
+    EndpointOwner,
+    Sent,
+    Source,
+    SourceOwner,
+    stamped,
+)
 from .stun import Address
 
 BUFFER = 4 * 1024 * 1024  # bytes, both ways: the default loses packets at 25,000 a second
@@ -85,38 +103,165 @@ class Port:
         """No packet in or out any more."""
         for edge in tuple(endpoint.edges):
             self.disconnect(edge)
-        for source in endpoint.sources.values():
-            source.ring = [None] * len(source.ring)  # else packets wait for the collector
         endpoint.sources.clear()
-        endpoint.unlearned.clear()
+        endpoint.learning = False
         endpoint.receive = endpoint.send = endpoint.keys = None
 
-    def add_source(self, endpoint: Endpoint, source: Source) -> None:
-        """Without SSRC it is learned by payload type from the first packet that authenticates."""
-        if source.ssrc:
-            endpoint.sources[source.ssrc] = source
-        else:
-            endpoint.unlearned[source.payload_type] = source
+    def make_endpoint(self, owner: EndpointOwner) -> Endpoint:
+        return Endpoint(owner)
 
-    def connect(self, edge: Edge, source: Source) -> None:
-        """Forward `source` over `edge`, which leaves the source it had. The endpoint is open."""
-        self.disconnect(edge)
-        edge.source = source
-        edge.endpoint.edges.append(edge)
-        source.edges = (*source.edges, edge)
+    def make_source(
+        self,
+        owner: SourceOwner,
+        *,
+        ssrc: int,
+        payload_type: int,
+        clock_rate: int,
+        history: int,
+        codec: str = "",
+        repairs: Source | None = None,
+        level_extension: int = 0,
+        abs_send_time_extension: int = 0,
+    ) -> Source:
+        """`history` is a power of two. An extension's number is 0 if it is not negotiated."""
+        return Source(
+            owner,
+            ssrc=ssrc,
+            payload_type=payload_type,
+            clock_rate=clock_rate,
+            history=history,
+            codec=codec,
+            repairs=repairs,
+            level_extension=level_extension,
+            abs_send_time_extension=abs_send_time_extension,
+        )
+
+    def make_edge(self, endpoint: Endpoint, ssrc: int, payload_type: int) -> Edge:
+        return Edge(endpoint, ssrc, payload_type)
+
+    def add_source(self, endpoint: Endpoint, source: Source) -> None:
+        endpoint.sources[source.ssrc] = source
+
+    def remove_source(self, endpoint: Endpoint, source: Source) -> None:
+        """Its edges are left without a source."""
+        if endpoint.sources.get(source.ssrc) is source:
+            del endpoint.sources[source.ssrc]
+        for edge in (*source.edges, *source.waiters):
+            self.disconnect(edge)
+
+    def learn(self, endpoint: Endpoint) -> None:
+        """Hand authentic packets of unknown SSRCs to the owner, of 64 SSRCs at most."""
+        endpoint.learning = True
+
+    def watch_arrivals(self, endpoint: Endpoint, extension_id: int) -> None:
+        """Note the transport-wide sequence number of every RTP packet that comes."""
+        endpoint.arrival_extension = extension_id
+
+    def arrivals(self, endpoint: Endpoint) -> list[tuple[int, float]]:
+        """Numbers (16 bit) and monotonic seconds since the last call, in order of arrival."""
+        found = list(endpoint.arrivals)
+        endpoint.arrivals.clear()
+        return found
+
+    def connect(
+        self,
+        edge: Edge,
+        source: Source,
+        *,
+        at_key_frame: bool = False,
+        timestamp_offset: int | None = None,
+    ) -> None:
+        """Forward `source` over `edge`, at once or when a key frame begins on it.
+
+        An edge that has sent before goes on seamlessly: timestamps by `timestamp_offset`, else by
+        the time that has passed.
+        """
+        self._unwait(edge)
+        needs_key_frame = at_key_frame and source.codec in KEY_FRAME_CODECS
+        if source is edge.source:
+            edge.needs_key_frame = edge.needs_key_frame and needs_key_frame
+            edge.waiting = source if edge.needs_key_frame else None
+            return
+        edge.wanted_offset = timestamp_offset
+        if needs_key_frame:
+            edge.waiting = source
+            source.waiters = (*source.waiters, edge)
+            if edge.source is None:
+                edge.endpoint.edges.append(edge)
+        else:
+            self._move(edge, source)
 
     def disconnect(self, edge: Edge) -> None:
+        self._unwait(edge)
+        if edge.source is not None:
+            self._leave(edge)
+            edge.endpoint.edges.remove(edge)
+
+    def pause(self, edge: Edge) -> None:
+        """Send nothing over this edge."""
+        if not edge.paused:
+            self._remember(edge)
+            edge.paused = True
+            if edge.waiting is edge.source:
+                edge.waiting = None
+
+    def resume(self, edge: Edge, *, at_key_frame: bool = False) -> None:
+        """Go on with the numbers that follow, at the next packet or key frame."""
+        if not edge.paused:
+            return
+        edge.paused = False
+        edge.needs_key_frame = (
+            at_key_frame and edge.source is not None and edge.source.codec in KEY_FRAME_CODECS
+        )
+        if edge.needs_key_frame and edge.waiting is None:
+            edge.waiting = edge.source
+
+    def _move(self, edge: Edge, source: Source) -> None:
+        if edge.source is None:
+            edge.endpoint.edges.append(edge)
+        else:
+            self._leave(edge)
+        edge.source = source
+        edge.is_moved = edge.is_starting = True
+        edge.needs_key_frame = False
+        source.edges = (*source.edges, edge)
+
+    def _leave(self, edge: Edge) -> None:
         source = edge.source
         if source is not None:
+            self._remember(edge)
             source.edges = tuple(other for other in source.edges if other is not edge)
-            edge.endpoint.edges.remove(edge)
             edge.source = None
 
-    def rewrite(self, edge: Edge, sequence_offset: int, timestamp_offset: int) -> None:
-        """From now on replace SSRC and payload type by the edge's own and add the offsets."""
-        edge.sequence_offset = sequence_offset & 0xFFFF
-        edge.timestamp_offset = timestamp_offset & 0xFFFFFFFF
-        edge.rewrite = True
+    def _unwait(self, edge: Edge) -> None:
+        source, edge.waiting = edge.waiting, None
+        if source is not None and source is not edge.source:
+            source.waiters = tuple(other for other in source.waiters if other is not edge)
+            if edge.source is None:
+                edge.endpoint.edges.remove(edge)
+
+    def _remember(self, edge: Edge) -> None:
+        """Where the edge's numbers are: it sent all of its source so far."""
+        source = edge.source
+        if source is None or edge.is_starting:
+            return
+        picture = level = None
+        newest = self.fetch(source, source.highest & 0xFFFF) if source.codec == "VP8" else None
+        numbers = vp8_numbers(newest) if newest is not None else None
+        if newest is not None and numbers is not None:
+            if numbers.picture:
+                picture = picture_number(newest, numbers) + edge.picture_offset
+            if numbers.level:
+                level = newest[numbers.level] + edge.level_offset
+        edge.last = Sent(
+            source.highest + edge.sequence_offset,
+            source.last_timestamp + edge.timestamp_offset,
+            source.last_arrival,
+            picture,
+            level,
+        )
+        edge.since = NEVER
+        edge.is_starting = True
 
     def tap(self, source: Source, addresses: tuple[Address, ...]) -> None:
         """Copy `source` in the clear to these addresses."""
@@ -131,18 +276,16 @@ class Port:
 
     def inject(self, source: Source, packet: bytes) -> None:
         """Forward a packet that was repaired."""
-        source.ring[(packet[2] << 8 | packet[3]) & source.mask] = packet
-        self._forward(source, packet)
+        sequence = packet[2] << 8 | packet[3]
+        source.ring[sequence & source.mask] = packet
+        extended = source.highest - (source.highest - sequence & 0xFFFF)
+        self._forward(source, packet, extended, monotonic())
 
     def send_datagram(self, datagram: bytes, address: Address) -> None:
         try:
             self._socket.sendto(datagram, address)
         except OSError:
             self.counters["send failed"] += 1
-
-    def repeat(self, edge: Edge, packet: bytes) -> None:
-        """Send a packet of the history as it is, rewritten if the edge rewrites."""
-        self._fan_out((edge,), packet)
 
     def send_rtp(self, endpoint: Endpoint, packet: bytes) -> None:
         """Protect and send a packet that is already written for this endpoint."""
@@ -202,20 +345,32 @@ class Port:
         view = scratch.view
         ssrc = _word.unpack_from(view, 8)[0]
         source = endpoint.sources.get(ssrc)
-        if source is None:
-            source = endpoint.unlearned.get(view[1] & 0x7F)
-            if source is None:
-                self.counters["unknown SSRC"] += 1
-                return
+        if source is None and not (
+            endpoint.learning
+            and (ssrc in endpoint.unknown or len(endpoint.unknown) < MAX_UNKNOWN)
+        ):
+            self.counters["unknown SSRC"] += 1
+            return
         scratch.length[0] = size
         if dtls.unprotect(endpoint.receive, scratch.pointer, scratch.length):
             self.counters["not authentic"] += 1
             return
         packet = view[: scratch.length[0]].tobytes()
-        if len(packet) < rtp.HEADER or packet[1] & 0x7F != source.payload_type:
-            self.counters["unknown payload type"] += 1
+        if len(packet) < rtp.HEADER:
+            self.counters["bad size"] += 1
             return
-        if source.ssrc != ssrc and not self._learned(endpoint, source, ssrc, packet):
+        if endpoint.arrival_extension:
+            place = extension_place(packet, endpoint.arrival_extension, 2)
+            if place:
+                endpoint.arrivals.append((packet[place] << 8 | packet[place + 1], now))
+        if source is None:
+            endpoint.unknown.add(ssrc)
+            endpoint.leg.unknown_received(packet, now)
+            source = endpoint.sources.get(ssrc)
+            if source is None:
+                return
+        if packet[1] & 0x7F != source.payload_type:
+            self.counters["unknown payload type"] += 1
             return
         if source.repairs is not None:
             source.packets += 1
@@ -223,7 +378,12 @@ class Port:
             source.owner.repair(source, packet)
             return
         sequence, timestamp, _ = _media.unpack_from(packet, 2)
+        if source.level_extension:
+            place = extension_place(packet, source.level_extension, 1)
+            if place:
+                source.level = packet[place] & 0x7F
         step = (sequence - source.highest) & 0xFFFF
+        extended = source.highest + ((step + 0x8000 & 0xFFFF) - 0x8000)
         if step == 1 and source.highest >= 0:
             source.highest += 1
             # RFC 3550 6.4.1, in units of the media clock
@@ -238,7 +398,7 @@ class Port:
         source.ring[sequence & source.mask] = packet
         source.packets += 1
         source.bytes += len(packet)
-        self._forward(source, packet)
+        self._forward(source, packet, extended if source.packets > 1 else sequence, now)
 
     def _irregular(self, source: Source, packet: bytes, step: int, now: float) -> bool:
         """A first packet, a gap, a late packet or a copy: is it to be forwarded?"""
@@ -261,33 +421,43 @@ class Port:
         source.owner.filled(source, source.highest - age)
         return True
 
-    def _learned(self, endpoint: Endpoint, source: Source, ssrc: int, packet: bytes) -> bool:
-        if source.rid is not None:
-            name = rtp.extension(packet, source.rid[0])
-            if name is not None and name != source.rid[1]:
-                self.counters["other layer"] += 1
-                return False
-        source.ssrc = ssrc
-        endpoint.sources[ssrc] = source
-        endpoint.unlearned.pop(source.payload_type, None)
-        return True
-
-    def _forward(self, source: Source, packet: bytes) -> None:
-        self._fan_out(source.edges, packet)
-        self.forwarded += len(source.edges)
+    def _forward(self, source: Source, packet: bytes, extended: int, now: float) -> None:
+        begins = False
+        if source.codec in KEY_FRAME_CODECS and begins_key_frame(packet, source.codec):
+            timestamp = int.from_bytes(packet[4:8], "big")
+            begins = not source.key_frames or timestamp != source.key_frame_timestamp
+            if begins:
+                source.key_frames += 1
+                source.key_frame_at, source.key_frame_timestamp = now, timestamp
+                for edge in source.waiters:
+                    if not edge.paused:
+                        self._unwait(edge)
+                        self._move(edge, source)
+        self._fan_out(source, packet, extended, begins, now)
         for address in source.taps:
             self.send_datagram(packet, address)
 
-    def _fan_out(self, edges: tuple[Edge, ...], packet: bytes) -> None:
+    def _fan_out(
+        self, source: Source, packet: bytes, extended: int, begins: bool, now: float
+    ) -> None:
+        original = packet
+        if source.abs_send_time_extension:
+            packet = stamped(packet, source.abs_send_time_extension, now)
         size = len(packet)
         view, pointer, length = self._out.view, self._out.pointer, self._out.length
         protect, send = dtls.protect, self._socket.sendto
-        for edge in edges:
+        sequence, timestamp, _ = _media.unpack_from(packet, 2)
+        for edge in source.edges:
+            if extended < edge.since:
+                if edge.paused or not edge.is_starting:
+                    continue
+                if not begins and (edge.needs_key_frame or extended != source.highest):
+                    continue
+                self._join(edge, source, original, extended, now)
             endpoint = edge.endpoint
             view[:size] = packet
             if edge.rewrite:
                 view[1] = packet[1] & 0x80 | edge.payload_type
-                sequence, timestamp, _ = _media.unpack_from(packet, 2)
                 _media.pack_into(
                     view,
                     2,
@@ -295,6 +465,11 @@ class Port:
                     (timestamp + edge.timestamp_offset) & 0xFFFFFFFF,
                     edge.ssrc,
                 )
+                if edge.picture_offset or edge.level_offset:
+                    numbers = vp8_numbers(packet)
+                    if numbers is not None:
+                        renumber(view, numbers, edge.picture_offset, edge.level_offset)
+            self.forwarded += 1
             length[0] = size
             if protect(endpoint.send, pointer, length):
                 edge.dropped += 1
@@ -306,6 +481,34 @@ class Port:
                 continue
             edge.packets += 1
             edge.bytes += size
+
+    def _join(self, edge: Edge, source: Source, packet: bytes, extended: int, now: float) -> None:
+        """Begin the edge's numbers at this packet, or go on with them."""
+        last = edge.last
+        is_moved, edge.is_moved = edge.is_moved, False
+        edge.is_starting = edge.needs_key_frame = False
+        if edge.waiting is source:
+            edge.waiting = None
+        if last is None:
+            edge.since = -NEVER
+            edge.rewrite = (edge.ssrc, edge.payload_type) != (source.ssrc, source.payload_type)
+            return
+        edge.since = extended
+        edge.rewrite = True
+        sequence, timestamp, _ = _media.unpack_from(packet, 2)
+        edge.sequence_offset = last.sequence + 1 - sequence & 0xFFFF
+        if is_moved and edge.wanted_offset is not None:
+            edge.timestamp_offset = edge.wanted_offset & 0xFFFFFFFF
+        elif is_moved:
+            # One picture must not have the time of another
+            elapsed = max(1, int((now - last.at) * source.clock_rate))
+            edge.timestamp_offset = last.timestamp + elapsed - timestamp & 0xFFFFFFFF
+        edge.picture_offset = edge.level_offset = 0
+        numbers = vp8_numbers(packet) if source.codec == "VP8" else None
+        if numbers is not None and numbers.picture and last.picture is not None:
+            edge.picture_offset = last.picture + 1 - picture_number(packet, numbers) & 0x7FFF
+        if numbers is not None and numbers.level and last.level is not None:
+            edge.level_offset = last.level + 1 - packet[numbers.level] & 0xFF
 
     def _protected(self, endpoint: Endpoint, packet: bytes, protect: dtls.Transform) -> None:
         scratch = self._out
