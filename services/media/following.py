@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from time import monotonic
+
 from services.conference.events import (
     Event,
     ParticipantLeft,
     SessionDestroyed,
+    StreamPropertyChanged,
     WebrtcConnectionCreated,
     WebrtcConnectionDestroyed,
 )
 from services.conference.model import Direction
 
 from .node import Node
+
+MUTES = {"audioActive": "audio", "videoActive": "video"}
 
 
 def apply(node: Node, session_id: str, event: Event) -> None:
@@ -22,6 +27,11 @@ def apply(node: Node, session_id: str, event: Event) -> None:
                 publication.confirmed = True
         case WebrtcConnectionDestroyed():
             node.end(event.connection_id, event.stream_id, event.reason)
+        case StreamPropertyChanged() if event.property in MUTES:
+            publication = node.publications.get(event.stream_id)
+            if publication is not None and publication.connection_id == event.connection_id:
+                is_active = event.value == "true"
+                publication.activate(MUTES[event.property], is_active, monotonic())
         case ParticipantLeft():
             node.end_connection(event.connection_id, event.reason)
         case SessionDestroyed():

@@ -18,7 +18,6 @@ import structlog
 from . import stun
 from .dtls import Dtls, DtlsFailed, Fingerprint, Identity, fingerprint
 from .negotiation import Ice
-from .path import Endpoint
 from .port import Port
 from .stun import Address
 
@@ -52,6 +51,10 @@ class User(Protocol):
         """Decrypted RTCP of the client."""
         ...
 
+    def unknown(self, packet: bytes, now: float) -> None:
+        """A decrypted RTP packet of an SSRC that is not known."""
+        ...
+
 
 class Leg:
     def __init__(
@@ -66,7 +69,7 @@ class Leg:
         self._handshake = handshake
         self._port = port
         certificate = identity.current()
-        self.endpoint = Endpoint(self)
+        self.endpoint = port.make_endpoint(self)
         self.dtls = Dtls(certificate, self._send)
         self.state = State.OFFERED
         self.users: list[User] = []
@@ -141,6 +144,10 @@ class Leg:
     def rtcp_received(self, compound: bytes, now: float) -> None:
         for user in self.users:
             user.feedback(compound, now)
+
+    def unknown_received(self, packet: bytes, now: float) -> None:
+        for user in self.users:
+            user.unknown(packet, now)
 
     def send_rtcp(self, compound: bytes) -> None:
         self._port.send_rtcp(self.endpoint, compound)

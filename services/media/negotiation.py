@@ -25,8 +25,9 @@ _GOOGLE = "http://www.webrtc.org/experiments/rtp-hdrext/"
 MID = f"{_URI}sdes:mid"
 RID = f"{_URI}sdes:rtp-stream-id"
 REPAIRED_RID = f"{_URI}sdes:repaired-rtp-stream-id"
-PUBLISHER_ONLY = frozenset({RID, REPAIRED_RID})  # never told to subscribers
-MAX_LAYERS = 1  # the full one: a browser then sends no other, and we switch between none
+TRANSPORT_CC = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
+PUBLISHER_ONLY = frozenset({RID, REPAIRED_RID, TRANSPORT_CC})  # never told to subscribers
+MAX_LAYERS = 4
 HOST_PRIORITY = 126 << 24 | 65535 << 8 | 255  # RFC 8445 5.1.2.1
 EXTENSIONS = frozenset(
     {
@@ -88,6 +89,11 @@ class Incoming(NamedTuple):
     def announced(self) -> dict[int, str]:
         """The header extensions that subscribers may be told of."""
         return {n: uri for n, uri in self.extensions.items() if uri not in PUBLISHER_ONLY}
+
+    @property
+    def transport_cc(self) -> int:
+        """The id of the transport-wide numbers; 0 if there are none."""
+        return next((n for n, uri in self.extensions.items() if uri == TRANSPORT_CC), 0)
 
 
 class Section(NamedTuple):
@@ -233,6 +239,8 @@ def incoming(
         allowed = set(EXTENSIONS)
         if layers:
             allowed |= {RID, REPAIRED_RID}
+        if "transport-cc" in line.maps[chosen.payload_type].feedback:
+            allowed.add(TRANSPORT_CC)
         extensions = {n: uri for n, uri in line.extensions.items() if uri in allowed}
         if promised is not None:
             mid, known = promised.get(line.kind, ("", {}))
@@ -381,6 +389,8 @@ def _written(section: Section, ice: Ice, setup: str) -> list[str]:
         f"a=rtpmap:{chosen.payload_type} {chosen.name}/{chosen.clock_rate}{channels}",
         *(f"a=rtcp-fb:{chosen.payload_type} {name}" for name in chosen.feedback),
     ]
+    if TRANSPORT_CC in section.extensions.values():
+        lines.append(f"a=rtcp-fb:{chosen.payload_type} transport-cc")
     if chosen.fmtp:
         lines.append(f"a=fmtp:{chosen.payload_type} {chosen.fmtp}")
     if rtx is not None:

@@ -32,15 +32,19 @@ from services.conference.calls import (
     Untap,
 )
 from services.conference.calls import Track as TrackInfo
+from services.conference.model import Direction
 
 from . import negotiation, sdp
+from .layers import cap
 from .leg import Leg, State
 from .legs import Legs, Overloaded
+from .losses import Losses
 from .negotiation import CodecMissing, Incoming, Section
 from .port import Port
 from .stream import Publication, random_ssrc
 from .subscription import Promise, Subscription
 from .tap import TapRefused
+from .track import send_time_number
 
 UNANSWERED = 30.0  # seconds an offer waits for its answer
 UNCONFIRMED = 30.0  # seconds a publication waits for the log to tell of it
@@ -67,6 +71,7 @@ class Node:
         self.port = Port(host, ports)
         self.legs = Legs(self.port, tuple(dict.fromkeys(map(str, told))))
         self.publications: dict[str, Publication] = {}  # by stream id
+        self.losses = Losses()
         self._cpu_before = process_time()
 
     @property
@@ -106,7 +111,7 @@ class Node:
         for publication in tuple(self.publications.values()):
             publication.report(now)
             if publication.taps.expire(now):
-                publication.retap()
+                publication.retap(now)
             if not publication.confirmed and now - publication.created_at > UNCONFIRMED:
                 self.end_publication(publication, "never confirmed")
                 continue
@@ -165,12 +170,16 @@ class Node:
             connection_id=call.connection_id,
             stream_id=call.stream_id,
             limit=call.max_send_kbps,
+            floor=call.min_send_kbps,
             loopback=call.loopback,
+            active={"audio": call.audio_active, "video": call.video_active},
+            lost=self._publisher_lost,
         )
         publication.declare(kinds, accepted)
         answer = self._take_media(publication, offer, accepted)
         if old is not None:
             self.end_publication(old, "published again")
+        self.losses.forget(call.connection_id, call.stream_id)
         self.publications[call.stream_id] = publication
         return answer
 
@@ -183,6 +192,7 @@ class Node:
         choose = negotiation.matching({kind: track.format for kind, track in tracks.items()})
         promised = {kind: (track.mid, track.extensions) for kind, track in tracks.items()}
         accepted = negotiation.incoming(offer, list(tracks), choose, promised)
+        self.losses.forget(call.connection_id, call.stream_id)
         before = publication.leg
         answer = self._take_media(publication, offer, accepted)
         if before is not None:
@@ -201,7 +211,10 @@ class Node:
         returned: dict[str, Section] = {}
         if publication.loopback:
             returned = self._send_back(publication, leg, accepted)
-        sections = negotiation.publisher_answer(offer, accepted, returned)
+        video = publication.tracks.get("video")
+        layers = len(video.layers) if video is not None else 1
+        most = cap(publication.limit * 1000, 0, layers, ()) // 1000 if publication.limit else 0
+        sections = negotiation.publisher_answer(offer, accepted, returned, most)
         self.legs.start(leg, offer.fingerprints)
         return Answer(negotiation.write(sections, leg.ice, "passive"))
 
@@ -214,8 +227,8 @@ class Node:
         sections: dict[str, Section] = {}
         for kind, found in accepted.items():
             rtx_ssrc = 0 if found.format.rtx_payload_type is None else random_ssrc()
-            promise = promises[kind] = Promise(found.format, random_ssrc(), rtx_ssrc)
             track = publication.tracks[kind]
+            promise = promises[kind] = Promise(found.format, random_ssrc(), rtx_ssrc)
             sections[kind] = Section(
                 kind,
                 found.mid,
@@ -232,7 +245,7 @@ class Node:
             leg,
             connection_id=publication.connection_id,
             promises=promises,
-            gone=lambda _: None,
+            gone=lambda *_: None,
         )
         return sections
 
@@ -240,10 +253,12 @@ class Node:
         publication = self._publication(call.stream_id)
         leg = self.legs.make()
         promises = {
-            kind: Promise(track.format, track.ssrc, track.rtx_ssrc)
+            kind: Promise(
+                track.format, track.ssrc, track.rtx_ssrc, send_time_number(track.extensions)
+            )
             for kind, track in publication.tracks.items()
         }
-        subscription = self._subscribed(publication, call.connection_id, leg, promises)
+        subscription = self._subscribed(publication, call, leg, promises)
         sections = []
         for kind, track in publication.tracks.items():
             subscription.mids[track.mid] = kind
@@ -300,16 +315,19 @@ class Node:
             rtx_ssrc = 0
             if chosen.rtx_payload_type is not None:
                 rtx_ssrc = track.rtx_ssrc or random_ssrc()
-            promises[line.kind] = Promise(chosen, track.ssrc, rtx_ssrc)
+            extensions = negotiation.shared_extensions(
+                line.extensions, line.mid, track.extensions, track.mid
+            )
+            promises[line.kind] = Promise(
+                chosen, track.ssrc, rtx_ssrc, send_time_number(extensions)
+            )
             sections.append(
                 Section(
                     line.kind,
                     line.mid,
                     "sendonly",
                     chosen,
-                    negotiation.shared_extensions(
-                        line.extensions, line.mid, track.extensions, track.mid
-                    ),
+                    extensions,
                     track.ssrc,
                     rtx_ssrc,
                     track.cname,
@@ -317,30 +335,54 @@ class Node:
                 )
             )
         leg = self.legs.make()
-        self._subscribed(publication, call.connection_id, leg, promises)
+        self._subscribed(publication, call, leg, promises)
         self.legs.start(leg, offer.fingerprints)
         return Answer(negotiation.write(sections, leg.ice, "passive"))
 
     def _subscribed(
         self,
         publication: Publication,
-        connection_id: str,
+        call: PrepareOffer | Subscribe,
         leg: Leg,
         promises: Mapping[str, Promise],
     ) -> Subscription:
+        connection_id = call.connection_id
+        self.losses.forget(connection_id, call.stream_id)
         old = publication.subscriptions.get(connection_id)
         if old is not None:
             self.end_subscription(publication, old, "subscribed again")
+
+        def gone(subscription: Subscription, reason: str) -> None:
+            self.losses.note(
+                publication.session_id,
+                connection_id,
+                publication.stream_id,
+                Direction.INBOUND,
+                reason,
+            )
+            self.end_subscription(publication, subscription, "transport ended")
+
         subscription = Subscription(
             self.port,
             publication,
             leg,
             connection_id=connection_id,
             promises=promises,
-            gone=lambda gone: self.end_subscription(publication, gone, "transport ended"),
+            gone=gone,
+            limit=call.max_recv_kbps,
+            floor=call.min_recv_kbps,
         )
         publication.subscriptions[connection_id] = subscription
         return subscription
+
+    def _publisher_lost(self, publication: Publication, reason: str) -> None:
+        self.losses.note(
+            publication.session_id,
+            publication.connection_id,
+            publication.stream_id,
+            Direction.OUTBOUND,
+            reason,
+        )
 
     def _discard(self, call: Discard) -> Done:
         self.end(call.connection_id, call.stream_id, "discarded")
@@ -353,7 +395,7 @@ class Node:
             is_new = publication.taps.renew(call.tap_id, call.host, call.port, now)
         except TapRefused as error:
             raise Refused(FailureCode.ENDPOINT_CLOSED, str(error)) from None
-        publication.retap()
+        publication.retap(now)
         if is_new or call.key_frame:
             publication.want_key_frame(now)
         return Tapped(**{kind: _track_info(publication, kind) for kind in ("audio", "video")})
@@ -361,7 +403,7 @@ class Node:
     def _untap(self, call: Untap) -> Done:
         publication = self.publications.get(call.stream_id)
         if publication is not None and publication.taps.end(call.tap_id):
-            publication.retap()
+            publication.retap(monotonic())
         return Done()
 
     def _publication(self, stream_id: str) -> Publication:
@@ -374,6 +416,7 @@ class Node:
 
     def end(self, connection_id: str, stream_id: str, reason: str) -> None:
         """End the connection's publication of the stream, or else its subscription to it."""
+        self.losses.forget(connection_id, stream_id)
         publication = self.publications.get(stream_id)
         if publication is None:
             return
@@ -384,12 +427,14 @@ class Node:
 
     def end_connection(self, connection_id: str, reason: str) -> None:
         """End all media of a connection."""
+        self.losses.forget_connection(connection_id)
         for publication in tuple(self.publications.values()):
             self.end(connection_id, publication.stream_id, reason)
 
     def end_publication(self, publication: Publication, reason: str) -> None:
         if self.publications.get(publication.stream_id) is publication:
             del self.publications[publication.stream_id]
+            self.losses.forget_stream(publication.stream_id)
         for subscription in tuple(publication.subscriptions.values()):
             self.end_subscription(publication, subscription, reason)
         if publication.leg is not None:
@@ -429,7 +474,7 @@ class Node:
 
 def _track_info(publication: Publication, kind: str) -> TrackInfo | None:
     track = publication.tracks.get(kind)
-    source = track.source if track is not None else None
+    source = track.tap_source if track is not None else None
     if track is None or source is None or not source.packets:
         return None
     chosen = track.format

@@ -13,13 +13,11 @@ from time import monotonic
 from typing import Any, NamedTuple, Protocol
 
 from .dtls import Keys
-from .inspection import extension_place, renumber, vp8_numbers
+from .inspection import picture_number, renumber, vp8_numbers
 from .rtcp import Block, SenderReport
+from .rtp import stamp_abs_send_time
 from .stun import Address
 
-VIDEO_HISTORY = 512  # packets kept for repeats; powers of two
-AUDIO_HISTORY = 64
-SENDER_REPORTS = 8  # remembered, for the subscribers' round-trip times
 ARRIVALS = 2048  # transport-wide sequence numbers kept until they are taken
 MAX_UNKNOWN = 64  # SSRCs an endpoint may show us that nobody negotiated
 SILENCE = 127  # -dBov
@@ -45,10 +43,6 @@ class EndpointOwner(Protocol):
 
 class SourceOwner(Protocol):
     """A publication, as the packet path calls it. `now` is monotonic seconds."""
-
-    def began(self, source: Source, packet: bytes, now: float) -> None:
-        """The first packet came."""
-        ...
 
     def gap(self, source: Source, first: int, count: int, now: float) -> None:
         """Extended sequence numbers `first` … `first + count - 1` were skipped."""
@@ -127,7 +121,6 @@ class Source:
         "ring",
         "sender_report",
         "sender_report_at",
-        "sender_reports",
         "ssrc",
         "taps",
         "waiters",
@@ -172,7 +165,6 @@ class Source:
         self.key_frame_timestamp = 0
         self.sender_report: SenderReport | None = None
         self.sender_report_at = 0.0
-        self.sender_reports: deque[tuple[int, float]] = deque(maxlen=SENDER_REPORTS)
         self.reported_expected = 0
         self.reported_packets = 0
 
@@ -180,6 +172,13 @@ class Source:
     def lost(self) -> int:
         """Of the network, before repair (RFC 3550 6.4.1)."""
         return self.highest - self.base + 1 - self.packets if self.packets else 0
+
+    def kept(self, sequence: int) -> bytes | None:
+        """A packet of the history, by its 16-bit sequence number."""
+        packet = self.ring[sequence & self.mask]
+        if packet is None or (packet[2] << 8 | packet[3]) != sequence:
+            return None
+        return packet
 
     def report(self, now: float) -> Block:
         """The next reception report; the lost fraction is that since the last one."""
@@ -263,7 +262,7 @@ class Edge:
         """The packet as this edge sends it, stamped with the present time."""
         source = self.source
         if source is not None and source.abs_send_time_extension:
-            packet = stamped(packet, source.abs_send_time_extension, monotonic())
+            packet = stamp_abs_send_time(packet, source.abs_send_time_extension, monotonic())
         if not self.rewrite:
             return packet
         sequence = int.from_bytes(packet[2:4], "big") + self.sequence_offset & 0xFFFF
@@ -278,11 +277,54 @@ class Edge:
                 packet = bytes(changed)
         return packet
 
+    def join(self, source: Source, packet: bytes, extended: int, now: float) -> None:
+        """Begin the edge's numbers at this packet of its source, or go on with them."""
+        last = self.last
+        is_moved, self.is_moved = self.is_moved, False
+        self.is_starting = self.needs_key_frame = False
+        if self.waiting is source:
+            self.waiting = None
+        if last is None:
+            self.since = -NEVER
+            self.rewrite = (self.ssrc, self.payload_type) != (source.ssrc, source.payload_type)
+            return
+        self.since = extended
+        self.rewrite = True
+        sequence = int.from_bytes(packet[2:4], "big")
+        timestamp = int.from_bytes(packet[4:8], "big")
+        self.sequence_offset = last.sequence + 1 - sequence & 0xFFFF
+        if is_moved and self.wanted_offset is not None:
+            self.timestamp_offset = self.wanted_offset & 0xFFFFFFFF
+        elif is_moved:
+            # One picture must not have the time of another
+            elapsed = max(1, int((now - last.at) * source.clock_rate))
+            self.timestamp_offset = last.timestamp + elapsed - timestamp & 0xFFFFFFFF
+        self.picture_offset = self.level_offset = 0
+        numbers = vp8_numbers(packet) if source.codec == "VP8" else None
+        if numbers is not None and numbers.picture and last.picture is not None:
+            self.picture_offset = last.picture + 1 - picture_number(packet, numbers) & 0x7FFF
+        if numbers is not None and numbers.level and last.level is not None:
+            self.level_offset = last.level + 1 - packet[numbers.level] & 0xFF
 
-def stamped(packet: bytes, extension: int, now: float) -> bytes:
-    """With our own abs-send-time: 24 bits, 6 of them whole seconds."""
-    place = extension_place(packet, extension, 3)
-    if not place:
-        return packet
-    time = int(now * 262144) & 0xFFFFFF
-    return packet[:place] + time.to_bytes(3, "big") + packet[place + 3 :]
+    def halt(self) -> None:
+        """Send nothing from now on; the numbers can go on from here: all of the source was sent."""
+        source = self.source
+        if source is None or self.is_starting:
+            return
+        picture = level = None
+        newest = source.kept(source.highest & 0xFFFF) if source.codec == "VP8" else None
+        numbers = vp8_numbers(newest) if newest is not None else None
+        if newest is not None and numbers is not None:
+            if numbers.picture:
+                picture = picture_number(newest, numbers) + self.picture_offset
+            if numbers.level:
+                level = newest[numbers.level] + self.level_offset
+        self.last = Sent(
+            source.highest + self.sequence_offset,
+            source.last_timestamp + self.timestamp_offset,
+            source.last_arrival,
+            picture,
+            level,
+        )
+        self.since = NEVER
+        self.is_starting = True

@@ -8,36 +8,24 @@ what cannot be handled is dropped and counted.
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections import Counter
 from collections.abc import Callable
-from ipaddress import IPv4Address
 from struct import Struct
 from time import monotonic
 
-from . import dtls, rtp
-from .inspection import (
-    begins_key_frame,
-    extension_place,
-    picture_number,
-    renumber,
-    vp8_numbers,
-)
+from . import dtls, rtp, udp
+from .inspection import begins_key_frame, extension_place, renumber, vp8_numbers
 from .path import (
     KEY_FRAME_CODECS,
     MAX_UNKNOWN,
-    NEVER,
     Edge,
     Endpoint,
     EndpointOwner,
-    Sent,
     Source,
     SourceOwner,
-    stamped,
 )
 from .stun import Address
 
-BUFFER = 4 * 1024 * 1024  # bytes, both ways: the default loses packets at 25,000 a second
 BATCH = 64  # datagrams a wake-up
 DATAGRAM = 1600  # what fills it was cut off
 TRAILER = 144 + 4  # libsrtp's largest
@@ -52,13 +40,10 @@ class Port:
 
     def __init__(self, host: str, ports: range) -> None:
         """Takes the first free port of `ports`; raises `OSError` where there is none."""
-        self._socket = _bind(str(IPv4Address(host)), ports)
+        self._socket = udp.bind(host, ports)
         self.address: Address = self._socket.getsockname()
-        self.buffers = (
-            self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2,  # Linux doubles
-            self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) // 2,
-        )
-        self.wanted_buffer = BUFFER
+        self.buffers = udp.buffers(self._socket)
+        self.wanted_buffer = udp.BUFFER
         self.counters: Counter[str] = Counter()
         self.forwarded = 0
         self._endpoints: dict[Address, Endpoint] = {}
@@ -103,6 +88,8 @@ class Port:
         """No packet in or out any more."""
         for edge in tuple(endpoint.edges):
             self.disconnect(edge)
+        for source in endpoint.sources.values():
+            source.ring = [None] * len(source.ring)  # else packets wait for the collector
         endpoint.sources.clear()
         endpoint.learning = False
         endpoint.receive = endpoint.send = endpoint.keys = None
@@ -141,13 +128,6 @@ class Port:
 
     def add_source(self, endpoint: Endpoint, source: Source) -> None:
         endpoint.sources[source.ssrc] = source
-
-    def remove_source(self, endpoint: Endpoint, source: Source) -> None:
-        """Its edges are left without a source."""
-        if endpoint.sources.get(source.ssrc) is source:
-            del endpoint.sources[source.ssrc]
-        for edge in (*source.edges, *source.waiters):
-            self.disconnect(edge)
 
     def learn(self, endpoint: Endpoint) -> None:
         """Hand authentic packets of unknown SSRCs to the owner, of 64 SSRCs at most."""
@@ -200,7 +180,7 @@ class Port:
     def pause(self, edge: Edge) -> None:
         """Send nothing over this edge."""
         if not edge.paused:
-            self._remember(edge)
+            edge.halt()
             edge.paused = True
             if edge.waiting is edge.source:
                 edge.waiting = None
@@ -229,7 +209,7 @@ class Port:
     def _leave(self, edge: Edge) -> None:
         source = edge.source
         if source is not None:
-            self._remember(edge)
+            edge.halt()
             source.edges = tuple(other for other in source.edges if other is not edge)
             edge.source = None
 
@@ -240,39 +220,13 @@ class Port:
             if edge.source is None:
                 edge.endpoint.edges.remove(edge)
 
-    def _remember(self, edge: Edge) -> None:
-        """Where the edge's numbers are: it sent all of its source so far."""
-        source = edge.source
-        if source is None or edge.is_starting:
-            return
-        picture = level = None
-        newest = self.fetch(source, source.highest & 0xFFFF) if source.codec == "VP8" else None
-        numbers = vp8_numbers(newest) if newest is not None else None
-        if newest is not None and numbers is not None:
-            if numbers.picture:
-                picture = picture_number(newest, numbers) + edge.picture_offset
-            if numbers.level:
-                level = newest[numbers.level] + edge.level_offset
-        edge.last = Sent(
-            source.highest + edge.sequence_offset,
-            source.last_timestamp + edge.timestamp_offset,
-            source.last_arrival,
-            picture,
-            level,
-        )
-        edge.since = NEVER
-        edge.is_starting = True
-
     def tap(self, source: Source, addresses: tuple[Address, ...]) -> None:
         """Copy `source` in the clear to these addresses."""
         source.taps = addresses
 
     def fetch(self, source: Source, sequence: int) -> bytes | None:
         """A packet of the history, by its 16-bit sequence number at the publisher."""
-        packet = source.ring[sequence & source.mask]
-        if packet is None or (packet[2] << 8 | packet[3]) != sequence:
-            return None
-        return packet
+        return source.kept(sequence)
 
     def inject(self, source: Source, packet: bytes) -> None:
         """Forward a packet that was repaired."""
@@ -346,8 +300,7 @@ class Port:
         ssrc = _word.unpack_from(view, 8)[0]
         source = endpoint.sources.get(ssrc)
         if source is None and not (
-            endpoint.learning
-            and (ssrc in endpoint.unknown or len(endpoint.unknown) < MAX_UNKNOWN)
+            endpoint.learning and (ssrc in endpoint.unknown or len(endpoint.unknown) < MAX_UNKNOWN)
         ):
             self.counters["unknown SSRC"] += 1
             return
@@ -384,7 +337,10 @@ class Port:
                 source.level = packet[place] & 0x7F
         step = (sequence - source.highest) & 0xFFFF
         extended = source.highest + ((step + 0x8000 & 0xFFFF) - 0x8000)
-        if step == 1 and source.highest >= 0:
+        if source.highest < 0:
+            extended = source.base = source.highest = sequence
+            source.last_arrival, source.last_timestamp = now, timestamp
+        elif step == 1:
             source.highest += 1
             # RFC 3550 6.4.1, in units of the media clock
             elapsed = (now - source.last_arrival) * source.clock_rate
@@ -398,16 +354,11 @@ class Port:
         source.ring[sequence & source.mask] = packet
         source.packets += 1
         source.bytes += len(packet)
-        self._forward(source, packet, extended if source.packets > 1 else sequence, now)
+        self._forward(source, packet, extended, now)
 
     def _irregular(self, source: Source, packet: bytes, step: int, now: float) -> bool:
-        """A first packet, a gap, a late packet or a copy: is it to be forwarded?"""
+        """A gap, a late packet or a copy: is it to be forwarded?"""
         sequence, timestamp, _ = _media.unpack_from(packet, 2)
-        if source.highest < 0:
-            source.base = source.highest = sequence
-            source.last_arrival, source.last_timestamp = now, timestamp
-            source.owner.began(source, packet, now)
-            return True
         if 0 < step < 0x8000:
             if step <= MAX_GAP:
                 source.owner.gap(source, source.highest + 1, step - 1, now)
@@ -415,7 +366,7 @@ class Port:
             source.last_arrival, source.last_timestamp = now, timestamp
             return True
         age = -step & 0xFFFF
-        if age > source.mask or self.fetch(source, sequence) is not None:
+        if age > source.mask or source.kept(sequence) is not None:
             self.counters["copy or too late"] += 1
             return False
         source.owner.filled(source, source.highest - age)
@@ -442,7 +393,7 @@ class Port:
     ) -> None:
         original = packet
         if source.abs_send_time_extension:
-            packet = stamped(packet, source.abs_send_time_extension, now)
+            packet = rtp.stamp_abs_send_time(packet, source.abs_send_time_extension, now)
         size = len(packet)
         view, pointer, length = self._out.view, self._out.pointer, self._out.length
         protect, send = dtls.protect, self._socket.sendto
@@ -453,7 +404,7 @@ class Port:
                     continue
                 if not begins and (edge.needs_key_frame or extended != source.highest):
                     continue
-                self._join(edge, source, original, extended, now)
+                edge.join(source, original, extended, now)
             endpoint = edge.endpoint
             view[:size] = packet
             if edge.rewrite:
@@ -482,34 +433,6 @@ class Port:
             edge.packets += 1
             edge.bytes += size
 
-    def _join(self, edge: Edge, source: Source, packet: bytes, extended: int, now: float) -> None:
-        """Begin the edge's numbers at this packet, or go on with them."""
-        last = edge.last
-        is_moved, edge.is_moved = edge.is_moved, False
-        edge.is_starting = edge.needs_key_frame = False
-        if edge.waiting is source:
-            edge.waiting = None
-        if last is None:
-            edge.since = -NEVER
-            edge.rewrite = (edge.ssrc, edge.payload_type) != (source.ssrc, source.payload_type)
-            return
-        edge.since = extended
-        edge.rewrite = True
-        sequence, timestamp, _ = _media.unpack_from(packet, 2)
-        edge.sequence_offset = last.sequence + 1 - sequence & 0xFFFF
-        if is_moved and edge.wanted_offset is not None:
-            edge.timestamp_offset = edge.wanted_offset & 0xFFFFFFFF
-        elif is_moved:
-            # One picture must not have the time of another
-            elapsed = max(1, int((now - last.at) * source.clock_rate))
-            edge.timestamp_offset = last.timestamp + elapsed - timestamp & 0xFFFFFFFF
-        edge.picture_offset = edge.level_offset = 0
-        numbers = vp8_numbers(packet) if source.codec == "VP8" else None
-        if numbers is not None and numbers.picture and last.picture is not None:
-            edge.picture_offset = last.picture + 1 - picture_number(packet, numbers) & 0x7FFF
-        if numbers is not None and numbers.level and last.level is not None:
-            edge.level_offset = last.level + 1 - packet[numbers.level] & 0xFF
-
     def _protected(self, endpoint: Endpoint, packet: bytes, protect: dtls.Transform) -> None:
         scratch = self._out
         if endpoint.send is None or endpoint.address is None or len(packet) > DATAGRAM:
@@ -523,23 +446,3 @@ class Port:
             self._socket.sendto(scratch.view[: scratch.length[0]], endpoint.address)
         except OSError:
             self.counters["send failed"] += 1
-
-
-def _bind(host: str, ports: range) -> socket.socket:
-    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    try:
-        udp.setblocking(False)
-        udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
-        udp.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
-        for port in ports:
-            try:
-                udp.bind((host, port))
-            except OSError:
-                if port == ports[-1]:
-                    raise
-            else:
-                return udp
-        raise OSError("no UDP port to try")
-    except OSError:
-        udp.close()
-        raise

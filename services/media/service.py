@@ -17,6 +17,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from services.conference.calls import (
+    STATISTICS_SECONDS,
     AcceptAnswer,
     Call,
     Discard,
@@ -27,11 +28,15 @@ from services.conference.calls import (
     Publish,
     Reply,
     Republish,
+    Statistics,
     Subscribe,
     Tap,
+    TransportLost,
     Untap,
     call_subject,
     heartbeat_subject,
+    lost_subject,
+    statistics_subject,
 )
 from services.eventlog.jetstream import JetStreamLog, connect
 from services.eventlog.log import EventLog
@@ -42,6 +47,7 @@ from .codecless import loaded_codecs
 from .following import apply
 from .negotiation import VIDEO_CODECS
 from .node import Node
+from .statistics import Sampler, in_parts
 
 CALLS: tuple[type[Call], ...] = (
     Publish,
@@ -55,6 +61,8 @@ CALLS: tuple[type[Call], ...] = (
 )
 PENDING_CALLS = 1024  # of each kind
 HEARTBEAT = 1.0  # seconds
+TELL = 0.2  # seconds between two looks for lost transports
+TRACKS_A_MESSAGE = 500
 STATM = Path("/proc/self/statm")
 PAGE = resource.getpagesize()  # bytes
 log = structlog.get_logger(__name__)
@@ -104,6 +112,8 @@ class Service:
                         pending_msgs_limit=PENDING_CALLS,
                     )
                 group.create_task(self._beat())
+                group.create_task(self._tell_losses())
+                group.create_task(self._tell_statistics())
                 log.info(
                     "media node ready", node=self._settings.node_id, port=self.node.port.address
                 )
@@ -163,6 +173,28 @@ class Service:
             except NatsError as error:
                 log.debug("no heartbeat", error=str(error))
             await asyncio.sleep(HEARTBEAT)
+
+    async def _tell_losses(self) -> None:
+        node_id = self._settings.node_id
+        while True:
+            for loss in self.node.losses.due(monotonic()):
+                await self._tell(lost_subject(node_id), TransportLost(node_id, *loss))
+            await asyncio.sleep(TELL)
+
+    async def _tell_statistics(self) -> None:
+        node_id, sampler = self._settings.node_id, Sampler()
+        while True:
+            await asyncio.sleep(STATISTICS_SECONDS)
+            tracks = sampler.sample(self.node.publications.values(), monotonic())
+            for part in in_parts(tracks, TRACKS_A_MESSAGE):
+                message = Statistics(node_id, int(time() * 1000), part)
+                await self._tell(statistics_subject(node_id), message)
+
+    async def _tell(self, subject: str, message: TransportLost | Statistics) -> None:
+        try:
+            await self._client.publish(subject, _encoder.encode(message))
+        except (NatsError, ValueError) as error:
+            log.debug("not told", subject=subject, error=str(error))
 
     def _heartbeat(self, load: float) -> Heartbeat:
         publications = self.node.publications.values()

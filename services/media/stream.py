@@ -1,13 +1,8 @@
-"""A published stream: its tracks, where their packets come from, and the feedback to its publisher.
-
-A track is what subscribers were promised; its source is what feeds it now. When the publisher
-reconnects the source changes and the edges go on, rewritten.
-"""
+"""A published stream: its transport, its subscribers, and the feedback to its publisher."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping
 from secrets import randbelow
 from time import monotonic
 from typing import Any
@@ -15,45 +10,22 @@ from typing import Any
 import structlog
 
 from . import rtcp, rtp
+from .feedback import TransportFeedback
+from .layers import cap
 from .leg import Leg, State
-from .negotiation import DEFAULTS, FEEDBACK, RID, Format, Incoming
-from .path import AUDIO_HISTORY, VIDEO_HISTORY, Source
+from .negotiation import DEFAULTS, Incoming
+from .path import Source
 from .port import Port
-from .repair import KeyFrameRequests, Missing
 from .sdp import Msid, SdpInvalid
-from .stun import Address
 from .subscription import Subscription
 from .tap import Taps
+from .track import Layer, Track
 
-UNLIMITED = 2_500_000  # bit/s told to a publisher without a limit
 log = structlog.get_logger(__name__)
 
 
-@dataclass(slots=True)
-class Track:
-    kind: str
-    mid: str
-    format: Format
-    ssrc: int
-    rtx_ssrc: int
-    extensions: dict[int, str]
-    cname: str
-    msid: Msid
-    source: Source | None = None
-    previous: Source | None = None  # of the transport before; the last one that carried packets
-    missing: Missing = field(default_factory=Missing)
-    repaired: int = 0
-    given_up: int = 0
-    nacks: int = 0
-
-    @property
-    def offered(self) -> Format:
-        """To a subscriber: all feedback we act on, whatever the publisher's side has."""
-        return self.format if self.kind == "audio" else replace(self.format, feedback=FEEDBACK)
-
-
 class Publication:
-    """`limit` is in kbit/s, 0 = none."""
+    """`limit` and `floor` of what the publisher may send are in kbit/s, 0 = none."""
 
     def __init__(
         self,
@@ -63,12 +35,18 @@ class Publication:
         connection_id: str,
         stream_id: str,
         limit: int,
+        floor: int,
         loopback: bool,
+        active: Mapping[str, bool],
+        lost: Callable[[Publication, str], None],
     ) -> None:
+        """`active` says which kinds are not muted; `lost` is called when the publisher's transport
+        has ended by itself."""
         self.session_id = session_id
         self.connection_id = connection_id
         self.stream_id = stream_id
         self.limit = limit
+        self.floor = floor
         self.loopback = loopback
         self.created_at = monotonic()
         self.confirmed = False  # by the log
@@ -78,7 +56,10 @@ class Publication:
         self.returned: Subscription | None = None  # own media sent back
         self.taps = Taps()
         self.plis = 0
-        self._key_frames = KeyFrameRequests()
+        self.cap = 0  # bit/s told to the publisher
+        self._active = active
+        self._lost = lost
+        self._feedback: TransportFeedback | None = None
         self._port = port
 
     # Negotiation
@@ -101,6 +82,7 @@ class Publication:
                 found.announced if found else {},
                 (found.cname if found else "") or self.stream_id,
                 (found.msid if found else None) or Msid(self.stream_id, kind),
+                self._active.get(kind, True),
             )
 
     def attach(self, leg: Leg, accepted: Mapping[str, Incoming]) -> None:
@@ -110,59 +92,85 @@ class Publication:
             raise SdpInvalid("an SSRC is used twice")
         self.leg = leg
         self.returned = None  # it was on the transport before
+        self._feedback = None
         leg.users.append(self)
+        now = monotonic()
         for kind, track in self.tracks.items():
             found = accepted.get(kind)
             if found is not None:
-                self._feed(track, leg, found)
-        self.retap()
+                self._feed(track, leg, found, now)
+        self.retap(now)
 
-    def _feed(self, track: Track, leg: Leg, found: Incoming) -> None:
-        chosen = found.format
-        history = VIDEO_HISTORY if track.kind == "video" else AUDIO_HISTORY
+    def _feed(self, track: Track, leg: Leg, found: Incoming, now: float) -> None:
         numbers = {uri: number for number, uri in found.extensions.items()}
-        rid = (numbers[RID], found.layers[-1].encode()) if found.layers else None
-        source = Source(
-            self,
-            ssrc=found.ssrc,
-            payload_type=chosen.payload_type,
-            clock_rate=chosen.clock_rate,
-            history=history,
-            rid=rid,
-        )
-        self._port.add_source(leg.endpoint, source)
-        if chosen.rtx_payload_type is not None:
-            repair = Source(
-                self,
-                ssrc=found.rtx_ssrc,
-                payload_type=chosen.rtx_payload_type,
-                clock_rate=chosen.clock_rate,
-                history=1,
-                repairs=source,
-            )
-            self._port.add_source(leg.endpoint, repair)
-        before = track.source
-        if before is not None and before.packets:
-            track.previous = before
-        track.source, track.missing = source, Missing()
+        track.feed(found.layers, found.format, numbers, found.mid)
+        if found.transport_cc:
+            self._port.watch_arrivals(leg.endpoint, found.transport_cc)
+            self._feedback = self._feedback or TransportFeedback()
+        first = track.layers[0]
+        if found.ssrc and not found.layers:
+            track.add(self._port, leg.endpoint, self, first, found.ssrc)
+            if found.rtx_ssrc:
+                track.add_repair(self._port, leg.endpoint, self, first, found.rtx_ssrc)
+        if not found.ssrc or (found.format.rtx_payload_type is not None and not found.rtx_ssrc):
+            self._port.learn(leg.endpoint)
+        for subscription in self._consumers:
+            self._connect(subscription, track, now)
+
+    def unknown(self, packet: bytes, now: float) -> None:
+        """A packet of an SSRC that no SDP named: of a layer, or of its repair."""
+        if self.leg is None:
+            return
+        for track in self.tracks.values():
+            if track.learn(self._port, self.leg.endpoint, self, packet) is not None:
+                for subscription in self._consumers:
+                    self._connect(subscription, track, now)
+                self.retap(now)
+                self._ask_key_frames(now)
+                return
+
+    @property
+    def _consumers(self) -> Iterator[Subscription]:
         for subscription in (*self.subscriptions.values(), self.returned):
             if subscription is not None and subscription.leg.state is State.READY:
-                self._connect(subscription, track)
+                yield subscription
 
     def connect(self, subscription: Subscription, now: float) -> None:
         """The subscription's transport is ready: forward over its edges, from a key frame on."""
         for track in self.tracks.values():
-            self._connect(subscription, track)
+            self._connect(subscription, track, now)
         self.want_key_frame(now)
 
-    def _connect(self, subscription: Subscription, track: Track) -> None:
-        edge, source = subscription.edges.get(track.kind), track.source
-        if edge is None or source is None:
+    def _connect(self, subscription: Subscription, track: Track, now: float) -> None:
+        edge = subscription.edges.get(track.kind)
+        if edge is None:
             return
-        promised = (edge.ssrc, edge.payload_type)
-        if not edge.packets and promised != (source.ssrc, source.payload_type):
-            self._port.rewrite(edge, 0, 0)
-        self._port.connect(edge, source)
+        track.steer(self._port, edge, subscription.estimate, subscription.limit, now)
+        if not track.is_active:
+            self._port.pause(edge)
+
+    def activate(self, kind: str, is_active: bool, now: float) -> None:
+        """Mute and unmute: subscribers get no packets of a muted track, taps do."""
+        track = self.tracks.get(kind)
+        if track is None or track.is_active is is_active:
+            return
+        track.is_active = is_active
+        for subscription in (*self.subscriptions.values(), self.returned):
+            if subscription is not None:
+                self.pause(subscription, kind)
+        if is_active and kind == "video":
+            self.want_key_frame(now)
+
+    def pause(self, subscription: Subscription, kind: str) -> None:
+        """Pause or resume an edge, whichever is right now."""
+        edge, track = subscription.edges.get(kind), self.tracks[kind]
+        if edge is None:
+            return
+        silent = not track.is_active or (kind == "video" and subscription.is_starved)
+        if silent and not edge.paused:
+            self._port.pause(edge)
+        elif edge.paused and not silent:
+            self._port.resume(edge, at_key_frame=kind == "video")
 
     # User of its leg
 
@@ -175,6 +183,7 @@ class Publication:
     def closed(self, reason: str) -> None:
         log.info("publisher lost", stream=self.stream_id, reason=reason)
         self.leg = None
+        self._lost(self, reason)
 
     def feedback(self, compound: bytes, now: float) -> None:
         for packet in rtcp.packets(compound):
@@ -183,111 +192,147 @@ class Publication:
                 self._sender_report(report, now)
 
     def _sender_report(self, report: rtcp.SenderReport, now: float) -> None:
+        """Told to every subscriber in the numbers it knows, so that its lips stay in time."""
+        track, layer = self._origin(report.ssrc)
+        if track is None or layer is None or layer.source is None:
+            return
+        source = layer.source
+        source.sender_report, source.sender_report_at = report, now
+        if source.highest < 0:
+            return  # no offset known yet
+        layer.report = report
+        for subscription in self._consumers:
+            edge = subscription.edges.get(track.kind)
+            if edge is not None and edge.source is source and edge.packets:
+                subscription.report(edge, report, track.cname, now)
+        for address in source.taps:
+            self._port.send_datagram(rtcp.write_sender_report(report, track.cname), address)
+
+    def _origin(self, ssrc: int) -> tuple[Track | None, Layer | None]:
         for track in self.tracks.values():
-            source = track.source
-            if source is None or source.ssrc != report.ssrc:
-                continue
-            source.sender_report, source.sender_report_at = report, now
-            if source.highest < 0:
-                return  # no offset known yet
-            source.sender_reports.append((report.middle, now))
-            for edge in source.edges:
-                shift = edge.timestamp_offset if edge.rewrite else 0
-                changed = report._replace(
-                    ssrc=edge.ssrc, timestamp=report.timestamp + shift & 0xFFFFFFFF
-                )
-                compound = rtcp.write_sender_report(changed, track.cname)
-                self._port.send_rtcp(edge.endpoint, compound)
-            for address in source.taps:
-                self._port.send_datagram(rtcp.write_sender_report(report, track.cname), address)
+            for layer in track.layers:
+                if layer.source is not None and layer.source.ssrc == ssrc:
+                    return track, layer
+        return None, None
 
     # From the packet path
 
-    def began(self, source: Source, packet: bytes, now: float) -> None:
-        """First packet of a source: edges that carried another one go on where that ended."""
-        track = self._track(source)
-        before = track.previous if track is not None else None
-        if before is None:
-            return
-        first = int.from_bytes(packet[2:4], "big")
-        timestamp = int.from_bytes(packet[4:8], "big")
-        elapsed = int(max(0.0, now - before.last_arrival) * source.clock_rate)
-        for edge in source.edges:
-            if not edge.packets:
-                continue
-            self._port.rewrite(
-                edge,
-                before.highest + edge.sequence_offset + 1 - first,
-                before.last_timestamp + edge.timestamp_offset + elapsed - timestamp,
-            )
-
     def gap(self, source: Source, first: int, count: int, now: float) -> None:
-        track = self._track(source)
-        if track is None or "nack" not in track.format.feedback:
+        track, layer = self._origin(source.ssrc)
+        if track is None or layer is None or "nack" not in track.format.feedback:
             return
-        asked = track.missing.add(range(first, first + count), now)
-        self._nack(track, source, asked)
+        self._nack(track, layer, layer.missing.add(range(first, first + count), now))
 
     def filled(self, source: Source, sequence: int) -> None:
-        track = self._track(source)
-        if track is not None:
-            track.missing.found(sequence)
+        _, layer = self._origin(source.ssrc)
+        if layer is not None:
+            layer.missing.found(sequence)
 
     def repair(self, repairing: Source, packet: bytes) -> None:
         """An RTX packet: forward what was missing; the rest is the publisher's probing."""
         source = repairing.repairs
-        track = self._track(source) if source is not None else None
-        if source is None or track is None or source.highest < 0:
+        track, layer = self._origin(source.ssrc) if source is not None else (None, None)
+        if source is None or track is None or layer is None or source.highest < 0:
             return
         original = rtp.unpack_rtx(packet, source.payload_type, source.ssrc)
         if original is None:
             return
         sequence = int.from_bytes(original[2:4], "big")
-        if track.missing.found(source.highest - (source.highest - sequence & 0xFFFF)):
+        sequence = source.highest - (source.highest - sequence & 0xFFFF)
+        if layer.missing.repaired(sequence, monotonic()):
             track.repaired += 1
             self._port.inject(source, original)
 
-    def _track(self, source: Source) -> Track | None:
-        return next((t for t in self.tracks.values() if t.source is source), None)
-
     # Feedback to the publisher
 
-    def want_key_frame(self, now: float) -> None:
-        if "video" in self.tracks:
-            self._key_frames.wanted = True
-            self._ask_key_frame(now)
-
-    def _ask_key_frame(self, now: float) -> None:
-        source = self.tracks["video"].source if "video" in self.tracks else None
-        if self.leg is None or self.leg.endpoint.send is None or not source or not source.ssrc:
+    def want_key_frame(self, now: float, source: Source | None = None) -> None:
+        """Of this source, or else of all that somebody gets or waits for."""
+        video = self.tracks.get("video")
+        if video is None:
             return
-        if self._key_frames.due(now):
-            self.plis += 1
-            self.leg.send_rtcp(rtcp.write_report() + rtcp.write_pli(source.ssrc))
+        for layer in video.layers:
+            if source is None:
+                wanted = not video.is_layered or layer.source is None or self._is_taken(layer)
+            else:
+                wanted = layer.source is source
+            layer.key_frames.wanted = layer.key_frames.wanted or wanted
+        self._ask_key_frames(now)
 
-    def _nack(self, track: Track, source: Source, sequences: list[int]) -> None:
-        if sequences and self.leg is not None:
+    def _is_taken(self, layer: Layer) -> bool:
+        source = layer.source
+        if source is None:
+            return False
+        edges = (s.edges.get("video") for s in self._consumers)
+        return bool(source.edges or source.taps) or any(e and e.waiting is source for e in edges)
+
+    def _ask_key_frames(self, now: float) -> None:
+        video = self.tracks.get("video")
+        if video is None or self.leg is None or self.leg.state is not State.READY:
+            return
+        for layer in video.layers:
+            source = layer.source
+            if source is not None and layer.key_frames.due(now):
+                self.plis += 1
+                self.leg.send_rtcp(rtcp.write_report() + rtcp.write_pli(source.ssrc))
+
+    def _nack(self, track: Track, layer: Layer, sequences: list[int]) -> None:
+        if sequences and self.leg is not None and layer.source is not None:
             track.nacks += len(sequences)
             numbers = [sequence & 0xFFFF for sequence in sequences]
-            self.leg.send_rtcp(rtcp.write_report() + rtcp.write_nack(source.ssrc, numbers))
+            nack = rtcp.write_nack(layer.source.ssrc, numbers)
+            self.leg.send_rtcp(rtcp.write_report() + nack)
 
     def tick(self, now: float) -> None:
-        """Often: requests that are due."""
-        if self._key_frames.wanted:
-            self._ask_key_frame(now)
+        """Often: requests that are due, what each subscriber is to get."""
+        video = self.tracks.get("video")
         for track in self.tracks.values():
-            if track.missing and track.source is not None:
-                again, given_up = track.missing.due(now)
-                self._nack(track, track.source, again)
+            for layer in track.layers:
+                layer.measure(now)
+                if not layer.missing:
+                    continue
+                again, given_up = layer.missing.due(now)
+                self._nack(track, layer, again)
                 if given_up:
                     track.given_up += given_up
-                    self.want_key_frame(now)
+                    self.want_key_frame(now, layer.source)
+        if video is not None:
+            for subscription in self._consumers:
+                if subscription.is_due(now):
+                    self._attend(subscription, video, now)
+            if video.is_layered and self.taps.addresses:
+                video.retap(self._port, self.taps.addresses, now)
+        self._ask_key_frames(now)
+        if self._feedback is not None and self.leg is not None and self._feedback.is_due(now):
+            self._tell_arrivals(self._feedback, self.leg, now)
+
+    def _attend(self, subscription: Subscription, video: Track, now: float) -> None:
+        edge = subscription.edges.get("video")
+        if edge is None:
+            return
+        states = video.states(now)
+        source = edge.waiting or edge.source
+        current = next((n for n, one in enumerate(video.layers) if one.source is source), -1)
+        if subscription.attend(states, current if video.is_active else len(states), now):
+            self.pause(subscription, "video")
+            if not subscription.is_starved:
+                self.want_key_frame(now, source)
+        track_is_split = video.is_layered or edge.source is None
+        if track_is_split:
+            video.steer(self._port, edge, subscription.estimate, subscription.limit, now)
+
+    def _tell_arrivals(self, feedback: TransportFeedback, leg: Leg, now: float) -> None:
+        source = next((t.source for t in self.tracks.values() if t.source is not None), None)
+        if source is not None and leg.state is State.READY:
+            arrivals = self._port.arrivals(leg.endpoint)
+            for compound in feedback.write(source.ssrc, arrivals, now):
+                leg.send_rtcp(compound)
 
     def report(self, now: float) -> None:
         """Each second: reception reports, and how much the publisher may send."""
         if self.leg is None:
             return
-        sources = [t.source for t in self.tracks.values() if t.source and t.source.packets]
+        layers = (layer for track in self.tracks.values() for layer in track.layers)
+        sources = [one.source for one in layers if one.source and one.source.packets]
         if sources:
             self._report(sources, now)
 
@@ -295,19 +340,25 @@ class Publication:
         compound = rtcp.write_report([source.report(now) for source in sources])
         video = self.tracks.get("video")
         if video is not None and "goog-remb" in video.format.feedback:
-            limit = self.limit * 1000 if self.limit else UNLIMITED
-            known = [t.source.ssrc for t in self.tracks.values() if t.source and t.source.ssrc]
-            compound += rtcp.write_remb(limit, known)
+            allowed = [subscription.allowed for subscription in self._consumers]
+            if self.taps.addresses:
+                allowed.append(0)  # a recording is never the worse for its viewers
+            self.cap = cap(self.limit * 1000, self.floor * 1000, max(1, len(video.layers)), allowed)
+            known = [
+                layer.source.ssrc
+                for track in self.tracks.values()
+                for layer in track.layers
+                if layer.source
+            ]
+            compound += rtcp.write_remb(self.cap, known)
         if self.leg is not None:
             self.leg.send_rtcp(compound)
 
     # Taps and end
 
-    def retap(self) -> None:
-        addresses: tuple[Address, ...] = self.taps.addresses
+    def retap(self, now: float) -> None:
         for track in self.tracks.values():
-            if track.source is not None:
-                self._port.tap(track.source, addresses)
+            track.retap(self._port, self.taps.addresses, now)
 
     @property
     def _consumed(self) -> bool:
@@ -316,12 +367,12 @@ class Publication:
     def statistics(self) -> dict[str, Any]:
         numbers: dict[str, Any] = {"plis": self.plis}
         for kind, track in self.tracks.items():
-            source = track.source
-            if source is not None:
+            sources = [layer.source for layer in track.layers if layer.source is not None]
+            if sources:
                 numbers |= {
-                    f"{kind}_packets": source.packets,
-                    f"{kind}_bytes": source.bytes,
-                    f"{kind}_lost": source.lost,
+                    f"{kind}_packets": sum(source.packets for source in sources),
+                    f"{kind}_bytes": sum(source.bytes for source in sources),
+                    f"{kind}_lost": sum(source.lost for source in sources),
                     f"{kind}_nacks": track.nacks,
                     f"{kind}_repaired": track.repaired,
                     f"{kind}_given_up": track.given_up,

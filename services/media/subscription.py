@@ -1,24 +1,32 @@
 """One client's subscription to one stream: its edges and the feedback it sends.
 
 NACKs are answered from the history, requests for key frames go to the publication, which merges
-them. Reports end here.
+them. Reports end here, and feed the estimate of what this client's way carries.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from secrets import randbelow
 from typing import Any, Protocol
 
 from . import rtcp, rtp
+from .bandwidth import Estimator
+from .layers import Hunger, Layer, wanted
 from .leg import Leg
 from .negotiation import Format
-from .path import Edge
+from .padding import write_padding
+from .path import Edge, Source
 from .port import Port
+from .repair import Repeats
 
 REPEATS = 1000  # packets a second
 MISSES = 200  # NACKs a second for packets we do not have; beyond, a key frame is asked for
+SENDER_REPORTS = 16  # remembered for the round trip
+ATTENTION = 0.25  # seconds between two looks at a subscription, if nothing happens
+MAX_PADDING = 60  # packets of a probe at once
 
 
 class Stream(Protocol):
@@ -28,16 +36,18 @@ class Stream(Protocol):
 
     def connect(self, subscription: Subscription, now: float) -> None: ...
 
-    def want_key_frame(self, now: float) -> None: ...
+    def want_key_frame(self, now: float, source: Source | None = None) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """How one track reaches this client: what its SDP says."""
+    """How one track reaches this client: what its SDP says. `abs_send_time` is the number of
+    that header extension, 0 = none."""
 
     format: Format
     ssrc: int
     rtx_ssrc: int
+    abs_send_time: int = 0
 
 
 class Subscription:
@@ -49,32 +59,61 @@ class Subscription:
         *,
         connection_id: str,
         promises: Mapping[str, Promise],
-        gone: Callable[[Subscription], None],
+        gone: Callable[[Subscription, str], None],
+        limit: int = 0,
+        floor: int = 0,
     ) -> None:
-        """`gone` is called when the transport has ended by itself."""
+        """`gone` is called when the transport has ended by itself. `limit` and `floor` of what
+        the client is sent are in kbit/s, 0 = none."""
         self.connection_id = connection_id
         self.stream = stream
         self.leg = leg
+        self.limit = limit * 1000  # bit/s
         self.mids: dict[str, str] = {}  # of an offer that waits for its answer: mid -> kind
         self.edges = {
-            kind: Edge(leg.endpoint, promise.ssrc, promise.format.payload_type)
+            kind: port.make_edge(leg.endpoint, promise.ssrc, promise.format.payload_type)
             for kind, promise in promises.items()
         }
-        self.nacked = 0
-        self.repeats = 0
+        self.nacked = dict.fromkeys(promises, 0)
+        self.repeated = dict.fromkeys(promises, 0)
         self.misses = 0
         self.key_frames = 0
         self.round_trip: float | None = None  # seconds
-        self.fraction_lost = 0.0
-        self.estimate = 0  # bit/s of the last REMB
+        self.fractions = dict.fromkeys(promises, 0.0)  # lost, of the last report
+        self.lost = dict.fromkeys(promises, 0)
+        self.jitters = dict.fromkeys(promises, 0.0)  # ms
+        self.estimator = Estimator()
+        self._floor = floor * 1000
+        self._hunger = Hunger()
         self._promises = promises
         self._gone = gone
         self._port = port
         self._rtx_sequences = {kind: randbelow(0x8000) for kind in promises}
+        self._again = {kind: Repeats() for kind in promises}
+        self._reported: deque[tuple[int, float]] = deque(maxlen=SENDER_REPORTS)
         self._second = 0.0
         self._repeats_left = REPEATS
         self._misses_left = MISSES
+        self._attended = 0.0
+        self._is_probing = False
+        self._extra_bytes = 0
+        self._credit = 0.0  # bytes of a probe that are due
         leg.users.append(self)
+
+    @property
+    def estimate(self) -> int:
+        """Bit/s, 0 while nothing speaks against any rate."""
+        estimate = self.estimator.estimate
+        return max(estimate, self._floor) if estimate else 0
+
+    @property
+    def allowed(self) -> int:
+        """Bit/s this client can take, 0 = anything."""
+        return min(self.estimate or self.limit, self.limit or self.estimate)
+
+    @property
+    def is_starved(self) -> bool:
+        return self._hunger.is_starved
 
     def keep(self, kinds: set[str]) -> None:
         """The client takes these kinds only."""
@@ -84,11 +123,17 @@ class Subscription:
         self.stream.connect(self, now)
 
     def closed(self, reason: str) -> None:
-        self._gone(self)
+        self._gone(self, reason)
+
+    def unknown(self, packet: bytes, now: float) -> None:
+        """A subscriber sends no media."""
+
+    # Feedback of the client
 
     def feedback(self, compound: bytes, now: float) -> None:
         if now - self._second >= 1:
             self._second, self._repeats_left, self._misses_left = now, REPEATS, MISSES
+        before = self.estimator.estimate
         for packet in rtcp.packets(compound):
             if packet.type == rtcp.RTPFB:
                 self._nack(packet, now)
@@ -96,23 +141,38 @@ class Subscription:
                 self._payload_feedback(packet, now)
             else:
                 self._reports(packet, now)
+        if self.estimator.estimate != before:
+            self._attended = 0.0
 
     def _payload_feedback(self, packet: rtcp.Packet, now: float) -> None:
-        self.estimate = rtcp.remb(packet) or self.estimate
-        wanted = rtcp.key_frames_wanted(packet)
-        if any(edge.ssrc in wanted for edge in self.edges.values()):
+        bits = rtcp.remb(packet)
+        if bits is not None:
+            self.estimator.remb(bits, now)
+        asked = rtcp.key_frames_wanted(packet)
+        edge = self.edges.get("video")
+        if edge is not None and edge.ssrc in asked:
             self.key_frames += 1
-            self.stream.want_key_frame(now)
+            if not edge.paused:
+                self.stream.want_key_frame(now, edge.waiting or edge.source)
 
     def _reports(self, packet: rtcp.Packet, now: float) -> None:
         for block in rtcp.blocks(packet):
-            for edge in self.edges.values():
-                if edge.ssrc != block.ssrc or edge.source is None:
-                    continue
-                self.fraction_lost = block.fraction / 256
-                for middle, at in edge.source.sender_reports:
-                    if middle == block.last_report:
-                        self.round_trip = max(0.0, now - at - block.delay / 65536)
+            for kind, edge in self.edges.items():
+                if edge.ssrc == block.ssrc and edge.source is not None:
+                    self._report(kind, edge.source, block, now)
+
+    def _report(self, kind: str, source: Source, block: rtcp.Block, now: float) -> None:
+        self.fractions[kind] = block.fraction / 256
+        self.lost[kind] = max(0, block.lost)
+        self.jitters[kind] = block.jitter * 1000 / source.clock_rate
+        for middle, at in self._reported:
+            if middle == block.last_report:
+                self.round_trip = max(0.0, now - at - block.delay / 65536)
+                self.estimator.round_trip(self.round_trip, now)
+                break
+        video = self.edges.get("video")
+        if kind == "video" or video is None or video.paused:
+            self.estimator.lost(self.fractions[kind], now)
 
     def _nack(self, packet: rtcp.Packet, now: float) -> None:
         asked = rtcp.nacked(packet)
@@ -122,47 +182,113 @@ class Subscription:
         kind = next((k for k, edge in self.edges.items() if edge.ssrc == ssrc), None)
         if kind is None:
             return
+        found = 0
         for sequence in sequences:
-            self.nacked += 1
-            if not self._repeat(kind, sequence):
+            self.nacked[kind] += 1
+            if not self._again[kind].may(sequence, self.round_trip, now):
+                continue
+            if self._repeat(kind, sequence):
+                found += 1
+            else:
                 self.misses += 1
                 self._misses_left -= 1
             if self._misses_left <= 0:
-                self.stream.want_key_frame(now)
-                return
+                self.stream.want_key_frame(now, self.edges[kind].source)
+                break
             if self._repeats_left <= 0:
-                return
+                break
+        if kind == "video" and found:
+            self.estimator.nacked(found, now)
 
     def _repeat(self, kind: str, sequence: int) -> bool:
         edge, promise = self.edges[kind], self._promises[kind]
-        if edge.source is None:
+        if edge.source is None or edge.paused:
             return False
-        packet = self._port.fetch(edge.source, sequence - edge.sequence_offset & 0xFFFF)
-        if packet is None:
+        source = edge.source
+        number = sequence - edge.sequence_offset & 0xFFFF
+        packet = self._port.fetch(source, number)
+        if packet is None or source.highest - (source.highest - number & 0xFFFF) < edge.since:
             return False
-        self.repeats += 1
-        self._repeats_left -= 1
+        again: bytes | None = edge.rewritten(packet)
         payload_type = promise.format.rtx_payload_type
-        if payload_type is None:
-            self._port.repeat(edge, packet)
-            return True
+        if again is not None and payload_type is not None:
+            again = rtp.pack_rtx(again, payload_type, self._next_rtx(kind), promise.rtx_ssrc)
+        if again is None:
+            return False
+        self.repeated[kind] += 1
+        self._repeats_left -= 1
+        self._extra_bytes += len(again)
+        self._port.send_rtp(edge.endpoint, again)
+        return True
+
+    def _next_rtx(self, kind: str) -> int:
         number = self._rtx_sequences[kind]
         self._rtx_sequences[kind] = number + 1 & 0xFFFF
-        again = rtp.pack_rtx(edge.rewritten(packet), payload_type, number, promise.rtx_ssrc)
-        if again is not None:
-            self._port.send_rtp(edge.endpoint, again)
-        return True
+        return number
+
+    # What we send of our own
+
+    def report(self, edge: Edge, report: rtcp.SenderReport, cname: str, now: float) -> None:
+        """The publisher's sender report in the numbers of this edge."""
+        timestamp = report.timestamp + edge.timestamp_offset & 0xFFFFFFFF
+        told = report._replace(ssrc=edge.ssrc, timestamp=timestamp)
+        self._reported.append((report.middle, now))
+        self._port.send_rtcp(edge.endpoint, rtcp.write_sender_report(told, cname))
+
+    def is_due(self, now: float) -> bool:
+        return self._is_probing or now - self._attended >= ATTENTION
+
+    def attend(self, states: Sequence[Layer], current: int, now: float) -> bool:
+        """Measure, and probe where more would be good: `current` of the layers is on its way, the
+        number of layers where none is to come. True if the picture has to pause or go on."""
+        elapsed, self._attended = min(now - self._attended, ATTENTION), now
+        edges = self.edges.values()
+        octets = sum(edge.bytes for edge in edges) + self._extra_bytes
+        self.estimator.sent(octets, sum(edge.packets for edge in edges), now)
+        estimate = self.estimate
+        lowest = next((state.rate for state in states if state.is_living), 0)
+        changed = self._hunger.judge(estimate, lowest, now)
+        if self._hunger.is_starved:
+            current = -1
+        better = wanted(states, estimate, self.limit, current) if current < len(states) else 0
+        if self._hunger.is_starved:
+            better = max(better, int(lowest * 1.2))
+        extra = self.estimator.probe(better, now)
+        self._is_probing = extra > 0
+        if extra:
+            self._credit = min(self._credit + extra * elapsed / 8, MAX_PADDING * 300)
+            self._pad(now)
+        return changed
+
+    def _pad(self, now: float) -> None:
+        """Padding on the RTX stream: a receiver counts it and throws it away."""
+        edge, promise = self.edges.get("video"), self._promises.get("video")
+        if edge is None or promise is None or promise.format.rtx_payload_type is None:
+            return
+        while self._credit > 0:
+            number = self._next_rtx("video")
+            packet = write_padding(
+                promise.format.rtx_payload_type,
+                number,
+                promise.rtx_ssrc,
+                promise.abs_send_time,
+                now,
+            )
+            self._credit -= len(packet)
+            self._extra_bytes += len(packet)
+            self._port.send_rtp(edge.endpoint, packet)
 
     def statistics(self) -> dict[str, Any]:
         return {
             "packets": sum(edge.packets for edge in self.edges.values()),
             "bytes": sum(edge.bytes for edge in self.edges.values()),
             "dropped": sum(edge.dropped for edge in self.edges.values()),
-            "nacked": self.nacked,
-            "repeats": self.repeats,
+            "nacked": sum(self.nacked.values()),
+            "repeats": sum(self.repeated.values()),
             "misses": self.misses,
             "key_frames": self.key_frames,
-            "fraction_lost": round(self.fraction_lost, 3),
+            "fraction_lost": round(max(self.fractions.values(), default=0.0), 3),
             "round_trip": self.round_trip,
             "estimate": self.estimate,
+            "probes": self.estimator.probes,
         }

@@ -96,6 +96,7 @@ class Stage:
         # The server's side of the handshake ends a little later.
         subscription = self.node.publications[stream].subscriptions[connection]
         await until(
-            lambda: all(edge.source for edge in subscription.edges.values()), "edges are connected"
+            lambda: all(e.source or e.waiting for e in subscription.edges.values()),
+            "edges are connected",
         )
         return peer

@@ -126,7 +126,7 @@ async def test_the_round_trip_of_a_subscriber_is_measured(stage: Stage) -> None:
     await until(lambda: subscription.round_trip is not None, "it is measured")
     assert subscription.round_trip is not None
     assert 0 <= subscription.round_trip < 10
-    assert subscription.fraction_lost == 0.5
+    assert subscription.fractions["video"] == 0.5
 
 
 async def test_a_publisher_reconnects_without_a_seam_for_its_subscribers(stage: Stage) -> None:

@@ -47,7 +47,7 @@ async def test_a_gap_is_asked_for_at_once_and_its_repeat_is_forwarded(stage: Sta
     assert subscriber.rtp == [video(10), video(13), video(11), video(12)]
     track = stage.node.publications[STREAM].tracks["video"]
     assert track.repaired == 2
-    assert not track.missing
+    assert not track.layers[0].missing
 
 
 async def test_the_publishers_probes_are_not_forwarded(stage: Stage) -> None:
@@ -79,7 +79,7 @@ async def test_a_late_packet_is_forwarded_once(stage: Stage) -> None:
         publisher.send_rtp(video(number))
     await until(lambda: len(subscriber.rtp) == 4, "all packets came")
     assert subscriber.rtp == [video(n) for n in (10, 12, 11, 13)]
-    assert not stage.node.publications[STREAM].tracks["video"].missing
+    assert not stage.node.publications[STREAM].tracks["video"].layers[0].missing
 
 
 async def test_a_subscriber_gets_repeats_on_the_rtx_stream(stage: Stage) -> None:

@@ -52,18 +52,28 @@ def test_a_publisher_of_chromium_is_answered_with_one_codec_a_line() -> None:
         assert "a=candidate:1 1 udp 2130706431 192.0.2.9 40000 typ host" in line
 
 
-def test_transport_wide_feedback_is_never_promised() -> None:
-    """A browser that is promised that feedback and does not get it falls to 30 kbit/s."""
-    answer = answered(offers.publisher())
-    assert "transport-cc" not in answer
-    assert "transport-wide-cc" not in answer
-    assert "a=rtcp-fb:96 goog-remb" in answer
+def test_transport_wide_feedback_is_promised_for_all_media_to_who_offers_it() -> None:
+    audio, video = media_lines(answered(offers.publisher()))
+    for line, payload_type in ((audio, 111), (video, 96)):
+        assert f"a=extmap:3 {negotiation.TRANSPORT_CC}" in line
+        assert f"a=rtcp-fb:{payload_type} transport-cc" in line
+    assert "a=rtcp-fb:96 goog-remb" in video
+    assert "abs-send-time" in audio
+    assert "abs-send-time" in video
 
 
-def test_subscribers_are_told_nothing_of_layers() -> None:
+@pytest.mark.parametrize("half", ["a=rtcp-fb:96 transport-cc", "a=extmap:3 "])
+def test_half_an_offer_of_transport_wide_feedback_is_none(half: str) -> None:
+    video = media_lines(answered(offers.publisher().replace(half, "a=x:")))[1]
+    assert "transport-cc" not in video
+    assert "transport-wide-cc" not in video
+
+
+def test_subscribers_are_told_nothing_of_layers_and_transport_wide_numbers() -> None:
     accepted = taken(offers.simulcast())["video"]
     assert set(accepted.extensions.values()) >= negotiation.PUBLISHER_ONLY
     assert not negotiation.PUBLISHER_ONLY & set(accepted.announced.values())
+    assert accepted.transport_cc == 3
 
 
 def test_a_limit_of_the_video_is_told_in_its_line() -> None:
@@ -130,7 +140,8 @@ def test_four_lines_are_all_answered_and_the_first_of_each_kind_carries_the_medi
 
 def test_of_simulcast_layers_the_full_one_is_taken() -> None:
     video = media_lines(answered(offers.simulcast()))[1]
-    assert "a=rid:rdiv1 recv\r\na=simulcast:recv rdiv1\r\n" in video
+    assert "a=rid:rdiv4 recv\r\na=rid:rdiv2 recv\r\na=rid:rdiv1 recv\r\n" in video
+    assert "a=simulcast:recv rdiv4;rdiv2;rdiv1\r\n" in video
     assert "sdes:rtp-stream-id" in video
     assert "sdes:repaired-rtp-stream-id" in video
 
@@ -153,7 +164,7 @@ def test_layers_are_known_from_low_to_high(offered: str, layers: tuple[str, ...]
     rids = "\n".join(f"a=rid:{rid} send" for rid in ("hi", "lo", *layers, *"abcde"))
     simulcast = f"{rids}\na=simulcast:send {offered}"
     found = taken(offers.simulcast(simulcast))["video"]
-    assert found.layers == layers[-1:]
+    assert found.layers == layers
     assert (found.ssrc, found.rtx_ssrc) == (0, 0)
 
 
@@ -161,15 +172,22 @@ def test_layers_are_known_from_low_to_high(offered: str, layers: tuple[str, ...]
 def test_layers_are_those_that_the_client_sends(way: str) -> None:
     rids = "a=rid:a send\na=rid:b send\na=rid:c recv"
     found = taken(offers.simulcast(f"{rids}\na=simulcast:{way}"))["video"]
-    assert found.layers == ("a",)
+    assert found.layers == ("b", "a")
 
 
 def test_a_reconnecting_publisher_keeps_what_is_between_it_and_us() -> None:
     choose = negotiation.chooser(VideoCodec.VP8, False)
     first = taken(offers.simulcast())
     promised = {kind: (found.mid, found.announced) for kind, found in first.items()}
-    again = negotiation.incoming(sdp.parse(offers.simulcast()), BOTH, choose, promised)["video"]
+    moved = offers.simulcast().replace("a=extmap:3 ", "a=extmap:9 ")
+    again = negotiation.incoming(sdp.parse(moved), BOTH, choose, promised)["video"]
+    assert again.transport_cc == 9
     assert negotiation.RID in again.extensions.values()
+    # A number that means something else to subscribers is not taken for it.
+    taken_number = offers.simulcast().replace("a=extmap:13 urn:3gpp", "a=extmap:12 urn:3gpp")
+    taken_number = taken_number.replace("a=extmap:3 ", "a=extmap:13 ")
+    again = negotiation.incoming(sdp.parse(taken_number), BOTH, choose, promised)["video"]
+    assert again.transport_cc == 0
 
 
 def test_without_names_in_the_packets_there_are_no_layers() -> None:
@@ -186,13 +204,15 @@ def test_a_firefox_publisher_is_answered_line_by_line() -> None:
     audio, video = media_lines(answered(offers.firefox()))
     assert audio.startswith("m=audio 40000 UDP/TLS/RTP/SAVPF 109\r\n")
     assert video.startswith("m=video 40000 UDP/TLS/RTP/SAVPF 120 124\r\n")
+    assert "transport-cc" not in audio
+    assert "a=rtcp-fb:120 transport-cc" in video
     found = taken(offers.firefox())
     assert (found["audio"].ssrc, found["video"].ssrc, found["video"].rtx_ssrc) == (31, 41, 42)
 
 
 def test_layers_of_firefox_are_learned_although_it_names_ssrcs() -> None:
     found = taken(offers.firefox(simulcast=True))["video"]
-    assert (found.layers, found.ssrc) == (("f",), 0)
+    assert (found.layers, found.ssrc) == (("q", "h", "f"), 0)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,204 @@
+"""What control does to the packets: mute, feedback to the publisher, caps, lost transports."""
+
+from __future__ import annotations
+
+import struct
+from time import monotonic
+
+from services.conference.calls import Answer, Discard, Publish, Tap
+from services.conference.events import StreamPropertyChanged
+from services.conference.model import Direction
+from services.media import rtcp
+from services.media.following import apply
+from services.media.losses import CLOSED, PATIENCE
+from services.media.stream import Publication
+from tests.integration.media.peer import AUDIO_SSRC, VIDEO_SSRC, Peer
+from tests.integration.media.stage import PUBLISHER, SESSION, STREAM, Stage, audio, until, video
+from tests.integration.media.wire import Collector
+
+TRANSPORT_CC = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
+KEY, DELTA = b"\x10\0\0\0\x9d\x01\x2a\x40\x01\xb4\0key", b"\x10\x01delta"
+
+
+def property_changed(stage: Stage, name: str, value: str) -> None:
+    changed = StreamPropertyChanged(PUBLISHER, STREAM, name, value, "trackMuted", 0)
+    apply(stage.node, SESSION, changed)
+
+
+def ones(peer: Peer) -> list[rtcp.Packet]:
+    return [one for compound in peer.rtcp for one in rtcp.packets(compound)]
+
+
+def key_frames_asked(peer: Peer) -> int:
+    return sum(bool(rtcp.key_frames_wanted(one)) for one in ones(peer))
+
+
+def publication(stage: Stage) -> Publication:
+    return stage.node.publications[STREAM]
+
+
+async def test_a_muted_track_is_not_forwarded_but_recorded(stage: Stage) -> None:
+    collector = Collector()
+    try:
+        publisher = await stage.publish()
+        subscriber = await stage.subscribe()
+        stage.node.handle(Tap("tap", STREAM, *collector.address))
+        publisher.send_rtp(video(1, KEY))
+        await until(lambda: len(subscriber.rtp) == 1, "media came")
+        property_changed(stage, "videoActive", "false")
+        before = key_frames_asked(publisher)
+        publisher.send_rtp(video(2, DELTA))
+        publisher.send_rtp(audio(1))
+        await until(lambda: len(subscriber.rtp) == 2, "the sound came")
+        assert subscriber.rtp[1] == audio(1)
+        await until(lambda: len(collector.datagrams) == 3, "the recorder got everything")
+        property_changed(stage, "videoActive", "true")
+        await until(lambda: key_frames_asked(publisher) > before, "a key frame is asked for")
+        for number, payload in ((3, DELTA), (4, KEY), (5, DELTA)):
+            publisher.send_rtp(video(number, payload))
+        await until(lambda: len(subscriber.rtp) == 4, "the picture is back")
+        numbers = [struct.unpack("!H", packet[2:4])[0] for packet in subscriber.rtp]
+        assert numbers == [1, 1, 2, 3]  # video goes on without a gap; the sound is the second
+        assert [packet[12:] for packet in subscriber.rtp[2:]] == [KEY, DELTA]
+    finally:
+        collector.close()
+
+
+async def test_who_comes_while_it_is_muted_gets_nothing_until_it_is_not(stage: Stage) -> None:
+    peer = stage.peer()
+    answer = stage.node.handle(
+        Publish(
+            SESSION,
+            PUBLISHER,
+            STREAM,
+            peer.offer(),
+            has_audio=True,
+            has_video=True,
+            audio_active=False,
+        )
+    )
+    assert isinstance(answer, Answer)
+    await peer.connect(answer.sdp_answer)
+    subscriber = await stage.subscribe()
+    peer.send_rtp(audio(1))
+    peer.send_rtp(video(1, KEY))
+    await until(lambda: subscriber.rtp, "the picture came")
+    property_changed(stage, "audioActive", "true")
+    peer.send_rtp(audio(2))
+    await until(lambda: len(subscriber.rtp) == 2, "the sound came")
+    assert subscriber.rtp[0][12:] == KEY
+    assert subscriber.rtp[1][12:] == audio(2)[12:]
+
+
+async def test_a_publisher_hears_when_its_packets_arrived(stage: Stage) -> None:
+    peer = stage.peer()
+    offer = peer.offer().replace("a=extmap:4 urn", f"a=extmap:3 {TRANSPORT_CC}\r\na=extmap:4 urn")
+    answer = stage.node.handle(
+        Publish(SESSION, PUBLISHER, STREAM, offer, has_audio=True, has_video=True)
+    )
+    assert isinstance(answer, Answer)
+    assert TRANSPORT_CC in answer.sdp_answer
+    assert "transport-cc" in answer.sdp_answer
+    await peer.connect(answer.sdp_answer)
+    for number in range(20):
+        packet = video(number)
+        extension = struct.pack("!HHBHB", 0xBEDE, 1, 0x31, 65_530 + number & 0xFFFF, 0)
+        peer.send_rtp(bytes((0x90,)) + packet[1:12] + extension + packet[12:])
+
+    def told() -> int:
+        bodies = [one.body for one in ones(peer) if (one.type, one.format) == (205, 15)]
+        return sum(struct.unpack_from("!H", body, 10)[0] for body in bodies)
+
+    await until(lambda: told() >= 20, "all packets are told of")
+
+
+async def test_the_publisher_sends_what_its_best_subscriber_takes(stage: Stage) -> None:
+    publisher = await stage.publish()
+    subscriber = await stage.subscribe()
+    await stage.subscribe("con_2")
+    publisher.send_rtp(video(1))
+    await until(lambda: subscriber.rtp, "media came")
+    subscription = publication(stage).subscriptions["con_S"]
+    other = publication(stage).subscriptions["con_2"]
+    subscription.estimator.estimate = 300_000
+    await until(lambda: 2_500_000 in [rtcp.remb(one) for one in ones(publisher)], "no cap yet")
+    publisher.rtcp.clear()
+    await until(lambda: [x for x in map(rtcp.remb, ones(publisher)) if x], "it is told again")
+    assert 300_000 not in [rtcp.remb(one) for one in ones(publisher)]
+    other.estimator.estimate = 200_000
+    await until(lambda: publication(stage).cap == 300_000, "the better one counts")
+
+
+async def test_loss_reports_make_an_estimate(stage: Stage) -> None:
+    publisher = await stage.publish()
+    subscriber = await stage.subscribe()
+    subscription = publication(stage).subscriptions["con_S"]
+    number = 0
+
+    def reported() -> bool:
+        nonlocal number
+        for _ in range(5):
+            number += 1
+            publisher.send_rtp(video(number, bytes(1000)))
+        block = rtcp.Block(VIDEO_SSRC, 128, 10, number, 0, 0, 0)
+        subscriber.send_rtcp(rtcp.write_report([block]))
+        return subscription.estimate > 0
+
+    await until(reported, "half lost is trouble")
+
+
+async def test_a_packet_is_repeated_once_in_a_round_trip(stage: Stage) -> None:
+    publisher = await stage.publish()
+    subscriber = await stage.subscribe()
+    publisher.send_rtp(video(1))
+    publisher.send_rtp(video(2))
+    await until(lambda: len(subscriber.rtp) == 2, "media came")
+    publication(stage).subscriptions["con_S"].round_trip = 60.0
+    for _ in range(5):
+        subscriber.send_rtcp(rtcp.write_nack(VIDEO_SSRC, [1]))
+    subscriber.send_rtcp(rtcp.write_nack(VIDEO_SSRC, [2]))
+    await until(lambda: len(subscriber.rtp) >= 4, "both are repeated")
+    assert len(subscriber.rtp) == 4
+
+
+async def test_a_lost_transport_is_told_unless_the_log_ended_it(stage: Stage) -> None:
+    publisher = await stage.publish()
+    first, second = await stage.subscribe("con_1"), await stage.subscribe("con_2")
+    subscriptions = publication(stage).subscriptions
+    await first.close()
+    await second.close()
+    await until(lambda: not subscriptions, "both are gone")
+    stage.node.handle(Discard("con_2", STREAM))
+    await publisher.close()
+    await until(lambda: publication(stage).leg is None, "the publisher is gone")
+    losses = list(stage.node.losses.due(monotonic() + PATIENCE))
+    assert losses == [
+        (SESSION, "con_1", STREAM, Direction.INBOUND, CLOSED),
+        (SESSION, PUBLISHER, STREAM, Direction.OUTBOUND, CLOSED),
+    ]
+
+
+async def test_the_sound_of_a_starved_picture_goes_on(stage: Stage) -> None:
+    publisher = await stage.publish()
+    subscriber = await stage.subscribe()
+    subscription = publication(stage).subscriptions["con_S"]
+    number = 0
+
+    def starves() -> bool:
+        nonlocal number
+        number += 1
+        subscription.estimator.estimate = 30_000
+        publisher.send_rtp(video(number, KEY + bytes(1000)))
+        return subscription.edges["video"].paused
+
+    await until(starves, "the picture pauses")
+    subscriber.rtp.clear()
+    publisher.send_rtp(video(number + 1))
+    publisher.send_rtp(audio(1))
+    await until(
+        lambda: any(p[8:12] == struct.pack("!I", AUDIO_SSRC) for p in subscriber.rtp), "sound"
+    )
+    before = key_frames_asked(publisher)
+    subscription.estimator.estimate = 10_000_000
+    await until(lambda: key_frames_asked(publisher) > before, "a key frame is asked for")
+    assert not subscription.edges["video"].paused
