@@ -7,6 +7,7 @@ the next answer of the node may name it: so nothing is lost when a publisher rec
 from __future__ import annotations
 
 from collections import deque
+from math import inf
 
 from services.conference.calls import Tapped, Track
 
@@ -22,6 +23,7 @@ MAX_PENDING = 32 * 1024 * 1024  # bytes of samples not yet taken
 HOLD = 1000.0 * (WAIT + 0.2)  # ms until no other track can bring anything earlier
 _STASH = 1024  # datagrams of sources not named yet
 _MAX_IGNORED = 64
+_FORMER = 1.0  # seconds until a source that was replaced may be the one again (a layer)
 
 _FORMATS: dict[str, type[PayloadFormat]] = {"VP8": Vp8, "VP9": Vp9}
 
@@ -68,7 +70,8 @@ class Reception:
         self._wanted = {AUDIO_TRACK: audio, VIDEO_TRACK: video}
         self._inputs: dict[int, _Input] = {}  # by track number
         self._sources: dict[int, _Input] = {}  # by SSRC
-        self._ignored: set[int] = set()
+        self._ignored: dict[int, float] = {}  # by SSRC, until which arrival
+        self._arrival = 0.0  # of the last packet
         self._stash: deque[Packet] = deque(maxlen=_STASH)
         self._samples: list[Sample] = []
         self._pending = 0  # bytes
@@ -106,9 +109,10 @@ class Reception:
         packet = parse(data, arrival)
         if packet is None or self.failure is not None:
             return
+        self._arrival = arrival
         if packet.ssrc in self._sources:
             self._take(packet)
-        elif packet.ssrc not in self._ignored:
+        elif arrival > self._ignored.get(packet.ssrc, -inf):
             self._stash.append(packet)
             self.puzzled = True
 
@@ -149,15 +153,15 @@ class Reception:
         elif source.track != track:
             self._release(source, source.jitter.flush())
             self._sources.pop(source.track.ssrc, None)
-            self._ignore(source.track.ssrc)
+            self._ignore(source.track.ssrc, self._arrival + _FORMER)
             source.switch(track)
         self._sources[track.ssrc] = source
-        self._ignored.discard(track.ssrc)
+        self._ignored.pop(track.ssrc, None)
 
-    def _ignore(self, ssrc: int) -> None:
+    def _ignore(self, ssrc: int, until: float = inf) -> None:
         if len(self._ignored) >= _MAX_IGNORED:
             self._ignored.clear()
-        self._ignored.add(ssrc)
+        self._ignored[ssrc] = until
 
     def _take(self, packet: Packet) -> None:
         source = self._sources[packet.ssrc]

@@ -157,6 +157,21 @@ def test_packets_of_the_source_before_are_dropped_silently() -> None:
     assert not reception.puzzled
 
 
+def test_a_layer_that_comes_back_is_asked_for_again() -> None:
+    reception = Reception(audio=False, video=True)
+    reception.tapped(tracks(None, 2))
+    high, low = VideoSource(CLIP, 2), VideoSource(CLIP, 3, first_sequence=9000)
+    play(reception, media(high, None, 0, 1))
+    reception.tapped(tracks(None, 3))
+    play(reception, media(high, None, 1, 1.5))  # late ones
+    play(reception, media(low, None, 1.5, 2.5))
+    assert not reception.puzzled
+    play(reception, media(high, None, 2.5, 3))
+    assert reception.puzzled
+    reception.tapped(tracks(None, 2))
+    assert max(times(reception.finish(), VIDEO_TRACK)) > 2900
+
+
 def test_a_source_nobody_names_is_asked_for_once() -> None:
     reception = Reception(audio=True, video=False)
     reception.tapped(tracks(1, None))
