@@ -166,10 +166,11 @@ def test_a_layer_that_comes_back_is_asked_for_again() -> None:
     play(reception, media(high, None, 1, 1.5))  # late ones
     play(reception, media(low, None, 1.5, 2.5))
     assert not reception.puzzled
-    play(reception, media(high, None, 2.5, 3))
+    samples = play(reception, media(high, None, 2.5, 3))
     assert reception.puzzled
     reception.tapped(tracks(None, 2))
-    assert max(times(reception.finish(), VIDEO_TRACK)) > 2900
+    samples += play(reception, media(high, None, 3, 4)) + reception.finish()
+    assert max(times(samples, VIDEO_TRACK)) > 3900
 
 
 def test_a_source_nobody_names_is_asked_for_once() -> None:
