@@ -72,9 +72,12 @@ class Tracks:
         self._limit = limit
         self._clock = clock
         self._heard: dict[Labels, tuple[float, TrackStatistics]] = {}
+        self._looked = clock()  # for what has ended
 
     def hear(self, statistics: Statistics) -> None:
         now = self._clock()
+        if now - self._looked > FORGET_SECONDS:  # also if nobody ever reads the metrics
+            self._forget(now)
         for track in statistics.tracks:
             labels = (
                 track.session_id,
@@ -84,11 +87,8 @@ class Tracks:
                 track.kind,
                 statistics.node_id,
             )
-            if labels not in self._heard and len(self._heard) >= MAX_TRACKS:
-                self._forget(now)
-                if len(self._heard) >= MAX_TRACKS:
-                    return
-            self._heard[labels] = (now, track)
+            if labels in self._heard or len(self._heard) < MAX_TRACKS:
+                self._heard[labels] = (now, track)
 
     def collect(self) -> Iterator[Metric]:
         self._forget(self._clock())
@@ -121,5 +121,6 @@ class Tracks:
         yield rates
 
     def _forget(self, now: float) -> None:
+        self._looked = now
         limit = now - FORGET_SECONDS
         self._heard = {labels: seen for labels, seen in self._heard.items() if seen[0] >= limit}
