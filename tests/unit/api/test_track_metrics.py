@@ -111,7 +111,7 @@ def test_ended_tracks_are_forgotten_though_nobody_reads_the_metrics() -> None:
     now = 0.0
     tracks = Tracks(limit=10, clock=lambda: now)
     tracks.hear(Statistics("media_a", 1, (track("str_ended"),)))
-    for now in (2.0, 4.0, 6.0, 8.0, 10.0):
+    for now in (2.0, 4.0, 6.0, 8.0, 10.0):  # noqa: B007
         tracks.hear(Statistics("media_a", 1, (track("str_goes_on"),)))
     now = 0.0  # when nothing is old, reading shows all that is kept
     assert values(tracks)["tertulia_media_node_tracks"] == [1]
