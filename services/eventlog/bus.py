@@ -35,6 +35,7 @@ ATTEMPTS = 8  # appends of one command, when other writers are first
 PATIENCE = 10.0  # seconds for the whole of a command, waiting for its turn included
 QUEUE = 1000  # commands that may wait for one session
 HELD_IDS = 1_000_000  # command ids kept in memory, of all cached sessions
+ENDED_IDS = 10_000  # and of those that ended: they come back seldom, and can be read again
 
 _COMMAND_ID = re.compile(r"[!-~]{1,200}")
 
@@ -91,6 +92,31 @@ class _Aggregate(Struct):
         self.commands[recorded.commit.id] = recorded.sequence
 
 
+class _Cache:
+    """The sessions used last: at most `capacity` of them, with at most `most_ids` command ids."""
+
+    def __init__(self, capacity: int, most_ids: int) -> None:
+        self.known: OrderedDict[str, _Aggregate] = OrderedDict()
+        self.ids = 0
+        self._capacity = capacity
+        self._most_ids = most_ids
+
+    def pop(self, session_id: str) -> _Aggregate | None:
+        aggregate = self.known.pop(session_id, None)
+        if aggregate is not None:
+            self.ids -= len(aggregate.commands)
+        return aggregate
+
+    def put(self, session_id: str, aggregate: _Aggregate) -> None:
+        self.known[session_id] = aggregate
+        self.ids += len(aggregate.commands)
+        while len(self.known) > self._capacity or (
+            self.ids > self._most_ids and len(self.known) > 1
+        ):
+            _, oldest = self.known.popitem(last=False)
+            self.ids -= len(oldest.commands)
+
+
 class _Turn(Struct):
     lock: asyncio.Lock
     users: int = 0
@@ -112,10 +138,9 @@ class CommandBus:
         self.counters = Counters()
         self._log = log
         self._clock = clock
-        self._capacity = capacity
         self._patience = patience
-        self._cache: OrderedDict[str, _Aggregate] = OrderedDict()
-        self._held_ids = 0
+        self._cache = _Cache(capacity, HELD_IDS)
+        self._ended = _Cache(capacity, ENDED_IDS)
         self._turns: dict[str, _Turn] = {}
 
     async def execute(
@@ -169,26 +194,27 @@ class CommandBus:
     async def knows(self, session_id: str, command_id: str) -> bool:
         """Does the session have a commit of that command id?"""
         await self.load(session_id)
-        aggregate = self._cache.get(session_id)
+        aggregate = self._find(session_id)
         return aggregate is not None and command_id in aggregate.commands
 
     def position(self, session_id: str) -> int:
         """The sequence of the session's last commit that its last decision here was based on; 0 if
         there was none, or it is forgotten."""
-        aggregate = self._cache.get(session_id)
+        aggregate = self._find(session_id)
         return aggregate.sequence if aggregate else 0
 
     def observe(self, step: Step) -> None:
         """Keep a cached session warm with what a follower saw; others are left alone."""
         recorded = step.recorded
-        aggregate = self._cache.get(step.session_id)
+        aggregate = self._find(step.session_id)
         if (
             aggregate is not None
             and recorded.commit.version == aggregate.version + 1
             and recorded.commit.previous == aggregate.digest
         ):
+            self._taken(step.session_id)
             aggregate.take(recorded, step.after)
-            self._held_ids += 1
+            self._keep(step.session_id, aggregate)
 
     async def _execute(
         self,
@@ -224,7 +250,10 @@ class CommandBus:
                         continue
                 self._keep(session_id, aggregate)
                 if refusal is not None:
-                    raise refusal
+                    try:
+                        raise refusal
+                    finally:
+                        refusal = None  # it holds this frame, so neither would be freed
                 return Outcome(None, (), before, before)
             after = evolve_all(before, events)
             commit = Commit(
@@ -324,19 +353,14 @@ class CommandBus:
             if not turn.users:
                 del self._turns[session_id]
 
+    def _find(self, session_id: str) -> _Aggregate | None:
+        return self._cache.known.get(session_id) or self._ended.known.get(session_id)
+
     def _taken(self, session_id: str) -> _Aggregate | None:
-        aggregate = self._cache.pop(session_id, None)
-        if aggregate is not None:
-            self._held_ids -= len(aggregate.commands)
-        return aggregate
+        return self._cache.pop(session_id) or self._ended.pop(session_id)
 
     def _keep(self, session_id: str, aggregate: _Aggregate) -> None:
         if not aggregate.version:
             return  # there is no such session
-        self._cache[session_id] = aggregate
-        self._held_ids += len(aggregate.commands)
-        while len(self._cache) > self._capacity or (
-            self._held_ids > HELD_IDS and len(self._cache) > 1
-        ):
-            _, oldest = self._cache.popitem(last=False)
-            self._held_ids -= len(oldest.commands)
+        ended = aggregate.state.session is None and aggregate.state.node is None
+        (self._ended if ended else self._cache).put(session_id, aggregate)
