@@ -70,6 +70,7 @@ class BoundedHttp(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         self.transport = self.transport.whole  # type: ignore[assignment]
         super().handle_websocket_upgrade()
+        self.parser = None  # type: ignore[assignment]  # as at the end: it holds what holds it
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)

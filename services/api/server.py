@@ -11,6 +11,7 @@ from typing import Any
 import uvicorn
 
 from .http import BoundedHttp
+from .sockets import Sockets
 from .tls import Files
 
 MAX_FRAME = 1024 * 1024  # bytes of one WebSocket message
@@ -46,7 +47,7 @@ async def serve(app: Any, *, host: str, port: int, tls: Files | None = None) -> 
     config = uvicorn.Config(
         app,
         http=BoundedHttp,
-        ws="websockets-sansio",
+        ws=Sockets,
         ws_max_size=MAX_FRAME,
         ws_per_message_deflate=False,  # memory and time that a client could have us spend
         lifespan="off",

@@ -118,6 +118,7 @@ class Socket:
                     await websocket.close(self.close_code, self.close_reason)
         finally:
             self.close(1001, "The server goes away")
+            self._writer = None  # its cancellation remembers where it was: here
 
     async def _read(self, websocket: WebSocket[Any, Any, Any]) -> None:
         try:
@@ -179,7 +180,10 @@ def websocket_handler(hub: Hub) -> WebsocketRouteHandler:
             await socket.close(1013, "Try again later")
             return
         remote = socket.client.host if socket.client else None
-        await Socket(hub, client_address(socket), remote).serve(socket)
+        try:
+            await Socket(hub, client_address(socket), remote).serve(socket)
+        finally:
+            del socket.receive, socket.send  # they hold it: it would wait for a collection
 
     return signaling
 
