@@ -21,6 +21,7 @@ import pytest
 from msgspec.structs import replace
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
+from websockets.asyncio.client import connect
 
 from services.eventlog.jetstream import JetStreamLog
 from services.eventlog.server import NatsServer
@@ -195,3 +196,23 @@ async def test_only_a_valid_trace_goes_into_the_commit(api: Any, event_log: JetS
         async for recorded in event_log.read_all()
     }
     assert found == {"good": PARENT, "version": None, "zeros": None, "later": "01" + PARENT[2:]}
+
+
+async def test_text_that_is_none_ends_the_socket_with_one_line(
+    nats: NatsServer, nats_token: str, tmp_path: Path
+) -> None:
+    broken = b'{"jsonrpc":"2.0","method":"ping","id":1,"fill":"\xff"}'
+    pieces = [broken], [b'"\xe2', b"\x82", b'"']
+    async with process(nats, nats_token, tmp_path) as (url, lines):
+        for frames in pieces:
+            async with connect(f"ws{url[4:]}/openvidu", proxy=None) as client:
+                await client.send(iter(frames) if len(frames) > 1 else frames[0], text=True)
+                await client.wait_closed()
+                assert client.close_code == 1007
+        async with connect(f"ws{url[4:]}/openvidu", proxy=None) as client:  # a character in two
+            text = [b'{"jsonrpc":"2.0","id":1,"method":"ping","fill":"\xe2', b'\x82\xac"}']
+            await client.send(iter(text), text=True)
+            assert json.loads(await client.recv())["result"]["value"] == "pong"
+    told = [line for line in lines if "UTF-8" in line["event"]]
+    assert [(line["level"], line["client"]) for line in told] == [("info", "127.0.0.1")] * 2
+    assert not [line for line in lines if "exception" in line or line["level"] == "error"]
