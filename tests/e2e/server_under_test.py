@@ -118,15 +118,15 @@ class Server:
         return self.log_file.read_text(errors="replace")
 
     def pid_of(self, service: str) -> int:
-        """Of `api`, `media`, `recorder`, `webhooks`."""
+        """Of `launcher`, `api`, `media`, `recorder`, `webhooks`, `nats-server`."""
         assert self._process is not None
         wanted = f"services.{service}"
-        for pid in _children(self._process.pid):
+        for pid in (self._process.pid, *_children(self._process.pid)):
             try:
                 words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
             except FileNotFoundError:
                 continue
-            if wanted in words:
+            if wanted in words or words[0].rpartition("/")[2] == service:
                 return pid
         raise AssertionError(f"{service} does not run:\n{self.log()[-4000:]}")
 

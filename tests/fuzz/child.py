@@ -79,15 +79,14 @@ async def child(module: str, environ: Mapping[str, str] | None = None) -> AsyncI
 
 
 class _Errors(logging.Handler):
-    """Errors of libraries; that a client sends broken UTF-8 is none of ours."""
+    """Errors of libraries."""
 
     def __init__(self, problems: Problems) -> None:
         super().__init__(logging.ERROR)
         self._problems = problems
 
     def emit(self, record: logging.LogRecord) -> None:
-        if "Invalid UTF-8" not in record.msg:
-            self._problems.add(self.format(record))
+        self._problems.add(self.format(record))
 
 
 class Problems:

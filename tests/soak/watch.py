@@ -9,23 +9,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-SERVICES = ("api", "media", "recorder", "webhooks")
+PROCESSES = ("launcher", "nats-server", "api", "media", "recorder", "webhooks")
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Sample(NamedTuple):
-    """`at` in seconds since the start, `rss` in KiB, `cpu` in seconds since the process began."""
+    """`at` in seconds since the start, `memory` in KiB, `cpu` in seconds since the process began.
+
+    Memory is what the process wrote itself (`RssAnon`): what is resident beside that are pages of
+    files, which come with the code that runs for the first time and cost nothing.
+    """
 
     at: float
-    rss: int
+    memory: int
     files: int
     threads: int
     cpu: float
 
 
-# How much a figure may rise from the warm state to the end. A leak of one object for each of the
-# thousand people of an hour is far above all of them: a file each, 10 KiB of media each.
-ALLOWED = {"rss": 8 * 1024, "files": 10, "threads": 3}
+# How much a figure may rise in an hour, once it is warm. A leak of one object for each of the
+# thousands of people of an hour is far above all of them: a file each, 10 KiB of media each.
+ALLOWED = {"memory": 8 * 1024, "files": 10, "threads": 3}
 # A rise counts only if it is so many times its standard error: samples go up and down with the
 # people who are there just then.
 CERTAIN = 3.0
@@ -39,7 +43,7 @@ def sample(pid: int, at: float) -> Sample:
     words = (process / "stat").read_text().rpartition(")")[2].split()
     return Sample(
         at,
-        int(status["VmRSS"].split()[0]),
+        int(status["RssAnon"].split()[0]),
         sum(1 for _ in (process / "fd").iterdir()),
         int(status["Threads"]),
         (int(words[11]) + int(words[12])) / _TICKS,
@@ -48,16 +52,15 @@ def sample(pid: int, at: float) -> Sample:
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """A straight line through samples: what it rises in an hour, and in the time it covers."""
+    """A straight line through samples."""
 
     first: float
     last: float
-    per_hour: float
-    rise: float
-    error: float  # standard error of the rise
+    per_hour: float  # what it rises
+    error: float  # standard error of that
 
     def is_flat(self, allowed: float) -> bool:
-        return self.rise <= allowed or self.rise <= CERTAIN * self.error
+        return self.per_hour <= max(allowed, CERTAIN * self.error)
 
 
 def trend(points: Sequence[tuple[float, float]]) -> Trend:
@@ -68,6 +71,5 @@ def trend(points: Sequence[tuple[float, float]]) -> Trend:
     spread = sum((at - middle) ** 2 for at, _ in points)
     slope = sum((at - middle) * (value - mean) for at, value in points) / spread
     residue = sum((value - mean - slope * (at - middle)) ** 2 for at, value in points)
-    length = points[-1][0] - points[0][0]
     error = math.sqrt(residue / (count - 2) / spread)
-    return Trend(points[0][1], points[-1][1], slope * 3600, slope * length, error * length)
+    return Trend(points[0][1], points[-1][1], slope * 3600, error * 3600)
