@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -78,6 +80,38 @@ def test_the_published_ports_are_those_that_services_listen_on(compose: dict[str
     assert published == [f"{media.port}:{media.port}/udp"]
     assert media.port_max == media.port
     assert (media.host, media.public_ip) == ("0.0.0.0", "192.0.2.1")
+
+
+@pytest.mark.parametrize(
+    ("given", "allowed"),
+    [
+        (None, ["192.0.2.1"]),
+        ("198.51.100.7", ["198.51.100.7"]),
+        ("198.51.100.7, 2001:db8::7", ["198.51.100.7", "2001:db8::7"]),
+    ],
+)
+def test_coturn_may_reach_every_address_of_the_media_node(
+    compose: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    given: Any,
+    allowed: Any,
+) -> None:
+    if given:
+        monkeypatch.setitem(GIVEN, "TERTULIA_MEDIA_PUBLIC_IP", given)
+    stand_in = tmp_path / "turnserver"
+    stand_in.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    stand_in.chmod(0o755)
+    coturn = compose["services"]["coturn"]
+    words = [word.replace("$$", "$") for word in coturn["entrypoint"]]
+    words += [substituted(word) for word in coturn["command"]]
+    environment = {key: substituted(value) for key, value in coturn["environment"].items()}
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    told = subprocess.run(
+        words, env={**environment, "PATH": path}, check=True, capture_output=True, text=True
+    ).stdout.splitlines()
+    assert told[-len(allowed) :] == [f"--allowed-peer-ip={address}" for address in allowed]
+    assert told[: -len(allowed)] == words[len(coturn["entrypoint"]) :]
 
 
 def test_a_missing_secret_stops_it_before_anything_runs() -> None:
