@@ -35,7 +35,6 @@ ATTEMPTS = 8  # appends of one command, when other writers are first
 PATIENCE = 10.0  # seconds for the whole of a command, waiting for its turn included
 QUEUE = 1000  # commands that may wait for one session
 HELD_IDS = 1_000_000  # command ids kept in memory, of all cached sessions
-ENDED_IDS = 10_000  # and of those that ended: they come back seldom, and can be read again
 
 _COMMAND_ID = re.compile(r"[!-~]{1,200}")
 
@@ -73,6 +72,7 @@ class _Aggregate(Struct):
     digest: str = GENESIS
     time: int = 0
     commands: dict[str, int] = {}  # sequences by command id
+    whole: bool = True  # has it all its command ids? Those of an ended session are not kept
 
     def extend(self, recorded: Recorded) -> None:
         commit = recorded.commit
@@ -90,31 +90,6 @@ class _Aggregate(Struct):
         self.digest = recorded.digest
         self.time = recorded.commit.time
         self.commands[recorded.commit.id] = recorded.sequence
-
-
-class _Cache:
-    """The sessions used last: at most `capacity` of them, with at most `most_ids` command ids."""
-
-    def __init__(self, capacity: int, most_ids: int) -> None:
-        self.known: OrderedDict[str, _Aggregate] = OrderedDict()
-        self.ids = 0
-        self._capacity = capacity
-        self._most_ids = most_ids
-
-    def pop(self, session_id: str) -> _Aggregate | None:
-        aggregate = self.known.pop(session_id, None)
-        if aggregate is not None:
-            self.ids -= len(aggregate.commands)
-        return aggregate
-
-    def put(self, session_id: str, aggregate: _Aggregate) -> None:
-        self.known[session_id] = aggregate
-        self.ids += len(aggregate.commands)
-        while len(self.known) > self._capacity or (
-            self.ids > self._most_ids and len(self.known) > 1
-        ):
-            _, oldest = self.known.popitem(last=False)
-            self.ids -= len(oldest.commands)
 
 
 class _Turn(Struct):
@@ -138,9 +113,10 @@ class CommandBus:
         self.counters = Counters()
         self._log = log
         self._clock = clock
+        self._capacity = capacity
         self._patience = patience
-        self._cache = _Cache(capacity, HELD_IDS)
-        self._ended = _Cache(capacity, ENDED_IDS)
+        self._cache: OrderedDict[str, _Aggregate] = OrderedDict()
+        self._held_ids = 0
         self._turns: dict[str, _Turn] = {}
 
     async def execute(
@@ -150,10 +126,12 @@ class CommandBus:
         *,
         actor: Actor,
         command_id: str | None = None,
+        new_id: bool = False,
         traceparent: str | None = None,
     ) -> Outcome:
         """Decide and append. A repeated `command_id` (1 to 200 printable ASCII characters, unique
-        in its session) gives the first outcome, however late; without one, each call is new.
+        in its session) gives the first outcome, however late; without one, or with a `new_id`,
+        each call is new.
 
         Raises `ConferenceError` if the command is refused, `SessionBusy` if its turn never came,
         `LogUnavailable` if the log did not answer in time: then the command may have been done,
@@ -164,6 +142,8 @@ class CommandBus:
         deadline = asyncio.get_running_loop().time() + self._patience
         async with self._turn(session_id, deadline):
             aggregate = self._taken(session_id)
+            if aggregate is not None and not (aggregate.whole or new_id or command_id is None):
+                aggregate = None  # was it done before the session ended? The log tells
             fresh = False
             if aggregate is None:
                 aggregate = _Aggregate()
@@ -193,20 +173,25 @@ class CommandBus:
 
     async def knows(self, session_id: str, command_id: str) -> bool:
         """Does the session have a commit of that command id?"""
-        await self.load(session_id)
-        aggregate = self._find(session_id)
-        return aggregate is not None and command_id in aggregate.commands
+        deadline = asyncio.get_running_loop().time() + self._patience
+        async with self._turn(session_id, deadline):
+            cached = self._taken(session_id)
+            known = cached if cached is not None and cached.whole else _Aggregate()
+            aggregate = await self._read(session_id, known)
+            found = command_id in aggregate.commands
+            self._keep(session_id, aggregate)
+            return found
 
     def position(self, session_id: str) -> int:
         """The sequence of the session's last commit that its last decision here was based on; 0 if
         there was none, or it is forgotten."""
-        aggregate = self._find(session_id)
+        aggregate = self._cache.get(session_id)
         return aggregate.sequence if aggregate else 0
 
     def observe(self, step: Step) -> None:
         """Keep a cached session warm with what a follower saw; others are left alone."""
         recorded = step.recorded
-        aggregate = self._find(step.session_id)
+        aggregate = self._cache.get(step.session_id)
         if (
             aggregate is not None
             and recorded.commit.version == aggregate.version + 1
@@ -297,9 +282,10 @@ class CommandBus:
     async def _repeated(self, session_id: str, aggregate: _Aggregate, command_id: str) -> Outcome:
         """The first outcome of a command, from the log."""
         self.counters.repeated += 1
+        sequence = aggregate.commands[command_id]
         self._keep(session_id, aggregate)
         state = EMPTY
-        async for recorded in self._log.read(session_id, up_to=aggregate.commands[command_id]):
+        async for recorded in self._log.read(session_id, up_to=sequence):
             before = state
             state = evolve_all(before, recorded.commit.events)
             if recorded.commit.id == command_id:
@@ -353,14 +339,22 @@ class CommandBus:
             if not turn.users:
                 del self._turns[session_id]
 
-    def _find(self, session_id: str) -> _Aggregate | None:
-        return self._cache.known.get(session_id) or self._ended.known.get(session_id)
-
     def _taken(self, session_id: str) -> _Aggregate | None:
-        return self._cache.pop(session_id) or self._ended.pop(session_id)
+        aggregate = self._cache.pop(session_id, None)
+        if aggregate is not None:
+            self._held_ids -= len(aggregate.commands)
+        return aggregate
 
     def _keep(self, session_id: str, aggregate: _Aggregate) -> None:
         if not aggregate.version:
             return  # there is no such session
-        ended = aggregate.state.session is None and aggregate.state.node is None
-        (self._ended if ended else self._cache).put(session_id, aggregate)
+        if aggregate.state.session is None and aggregate.state.node is None:
+            aggregate.commands = {}
+            aggregate.whole = False
+        self._cache[session_id] = aggregate
+        self._held_ids += len(aggregate.commands)
+        while len(self._cache) > self._capacity or (
+            self._held_ids > HELD_IDS and len(self._cache) > 1
+        ):
+            _, oldest = self._cache.popitem(last=False)
+            self._held_ids -= len(oldest.commands)

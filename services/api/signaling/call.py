@@ -154,6 +154,7 @@ class Call:
                 command,
                 actor=Actor(ActorKind.CONNECTION, key.connection_id),
                 command_id=command_id,
+                new_id=True,
             )
             if outcome.recorded is None:
                 return result(outcome.after)

@@ -390,11 +390,11 @@ async def test_memory_is_bounded_by_sessions_and_by_command_ids(log, monkeypatch
     bus = CommandBus(log, capacity=3)
     for number in range(6):
         await bus.execute(f"ses_{number}", create(f"ses_{number}"), actor=REST)
-    assert list(bus._cache.known) == ["ses_3", "ses_4", "ses_5"]
+    assert list(bus._cache) == ["ses_3", "ses_4", "ses_5"]
     for number in range(9):
         await bus.execute("ses_5", connection(number), actor=REST)
-    assert list(bus._cache.known) == ["ses_5"]
-    assert bus._cache.ids == 10
+    assert list(bus._cache) == ["ses_5"]
+    assert bus._held_ids == 10
     assert bus._turns == {}
     assert len((await bus.load("ses_5")).session.connections) == 9
 
@@ -402,29 +402,33 @@ async def test_memory_is_bounded_by_sessions_and_by_command_ids(log, monkeypatch
 async def test_a_session_that_does_not_exist_takes_no_memory(log, bus):
     for number in range(10):
         assert await bus.load(f"ses_{number}") == EMPTY
-    assert len(bus._cache.known) == 0
+    assert len(bus._cache) == 0
 
 
 @pytest.mark.parametrize("elsewhere", [False, True])
-async def test_of_ended_sessions_only_the_last_ones_are_remembered(log, monkeypatch, elsewhere):
-    monkeypatch.setattr(bus_module, "ENDED_IDS", 6)
+async def test_an_ended_session_is_remembered_without_its_command_ids(log, elsewhere):
     bus = CommandBus(log)
-    closing = CommandBus(log) if elsewhere else bus
-    for number in range(5):
-        name = f"ses_{number}"
-        await bus.execute(name, create(name), actor=REST)
-        await bus.execute(name, connection(number), actor=REST)
-        close = CloseSession(reason=Reason.SESSION_CLOSED_BY_SERVER)
-        await closing.execute(name, close, actor=REST)
-        async for steps in replay(log):
-            bus.observe(steps[-1])
-    assert list(bus._cache.known) == []
-    assert list(bus._ended.known) == ["ses_3", "ses_4"]
-    assert bus._ended.ids == 6
-    for number in (0, 4):  # they may begin anew
-        outcome = await bus.execute(f"ses_{number}", create(f"ses_{number}"), actor=REST)
-        assert outcome.recorded.commit.version == 4
-    assert list(bus._cache.known) == ["ses_0", "ses_4"]
+    await bus.execute(ROOM, create(), actor=REST)
+    first = await bus.execute(ROOM, connection(1), actor=REST, command_id="once")
+    close = CloseSession(reason=Reason.SESSION_CLOSED_BY_SERVER)
+    await (CommandBus(log) if elsewhere else bus).execute(ROOM, close, actor=REST)
+    async for steps in replay(log):
+        bus.observe(steps[-1])
+    assert list(bus._cache) == [ROOM]
+    assert bus._held_ids == 0
+    assert await bus.knows(ROOM, "once")
+    assert not await bus.knows(ROOM, "twice")
+    reads = []
+    read = log.read
+    log.read = lambda *given, **more: reads.append(more) or read(*given, **more)
+    again = await bus.execute(ROOM, create(), actor=REST)
+    assert again.recorded.commit.version == 4
+    new = await bus.execute(ROOM, connection(2), actor=REST, command_id="twice", new_id=True)
+    assert not new.repeated
+    assert reads == [], "where the session stands is known"
+    found = await bus.execute(ROOM, connection(1), actor=REST, command_id="once")
+    assert found == first._replace(repeated=True)
+    assert bus._held_ids == 5
 
 
 async def test_a_follower_keeps_a_cached_session_warm(log):
