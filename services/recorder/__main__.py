@@ -16,6 +16,8 @@ from services.settings import Settings
 from .service import RecorderService
 from .store import Store
 
+SESSIONS = 100  # remembered for the next report of a recording; others are read again
+
 log = structlog.get_logger(__name__)
 
 
@@ -37,9 +39,8 @@ async def _record(settings: Settings, client: Client) -> None:
     await asyncio.to_thread(store.open)
     try:
         event_log = await JetStreamLog.open(client)
-        service = RecorderService(
-            event_log, CommandBus(event_log), client, store, host=settings.media.recorder_host
-        )
+        bus = CommandBus(event_log, capacity=SESSIONS)
+        service = RecorderService(event_log, bus, client, store, host=settings.media.recorder_host)
         log.info("recording", path=str(store.root))
         await service.run()
     finally:
