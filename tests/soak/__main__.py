@@ -101,12 +101,12 @@ def _judge(
         for figure, allowed in ALLOWED.items():
             values = [getattr(one, figure) for one in warm]
             line = trend([(one.at, value) for one, value in zip(warm, values, strict=True)])
-            flat = line.is_flat(allowed)
+            limit, flat = allowed, line.is_flat(allowed)
             if (process, figure) == ("nats-server", "memory"):
-                allowed, flat = MOST_OF_BROKER, max(values) <= MOST_OF_BROKER
+                limit, flat = MOST_OF_BROKER, max(values) <= MOST_OF_BROKER
             print(
                 f"{process:12}{figure:8}{line.first:10.0f}{line.last:10.0f}{line.per_hour:+12.1f}"
-                f"{line.error:10.1f}{allowed:9}   {'flat' if flat else 'GROWS'}"
+                f"{line.error:10.1f}{limit:9}   {'flat' if flat else 'GROWS'}"
             )
             if not flat:
                 problems.append(f"{process}: {figure} rises by {line.per_hour:.1f} an hour")

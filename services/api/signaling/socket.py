@@ -175,12 +175,12 @@ def websocket_handler(hub: Hub) -> WebsocketRouteHandler:
 
     @websocket("/openvidu", name="signaling")
     async def signaling(socket: WebSocket[Any, Any, Any]) -> None:
-        await socket.accept()
-        if not hub.open:
-            await socket.close(1013, "Try again later")
-            return
-        remote = socket.client.host if socket.client else None
         try:
+            await socket.accept()
+            if not hub.open:
+                await socket.close(1013, "Try again later")
+                return
+            remote = socket.client.host if socket.client else None
             await Socket(hub, client_address(socket), remote).serve(socket)
         finally:
             del socket.receive, socket.send  # they hold it: it would wait for a collection
