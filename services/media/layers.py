@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 UNLIMITED = 2_500_000  # bit/s of the full layer of a publisher without a limit
 LOWER_LAYERS = (0, 250_000, 900_000)  # bit/s on top with one, two, three layers
+LOWEST_LAYER = 300_000  # bit/s with audio: with less for everybody there is one layer at most
 GROWTH = 1.1  # a layer's rate wanders: a higher one must fit with this much to spare
 STARVED = 0.6  # a picture that gets less than this share of its rate is none
 PATIENCE = 3.0  # seconds for a publisher to send less before a subscriber's picture pauses
@@ -39,24 +40,28 @@ def wanted(layers: Sequence[Layer], estimate: int, limit: int, current: int) -> 
     """Bits a second that the next better choice takes; 0 if there is none."""
     if not estimate:
         return 0
+    most = limit or UNLIMITED
     if len(layers) == 1:
-        rate = layers[0].rate
-        most = limit or UNLIMITED
-        # What the publisher sends follows the estimate, as long as that is what holds it back.
-        return 0 if estimate > 2 * rate or estimate >= most else min(2 * estimate, most)
+        return most if estimate < most else 0
     higher = [layer.rate for n, layer in enumerate(layers) if layer.is_living and n > current]
     needed = int(higher[0] * GROWTH * GROWTH) if higher else 0
-    return 0 if limit and needed > limit * GROWTH else needed
+    if limit and needed > limit * GROWTH:
+        needed = 0
+    if estimate < LOWEST_LAYER:  # our own cap may be what keeps the others from living
+        needed = max(needed, min(LOWEST_LAYER, most))
+    return needed
 
 
 def cap(limit: int, floor: int, layers: int, allowed: Iterable[int]) -> int:
     """Bits a second a publisher may send with so many layers. `allowed` is what each subscriber
-    can take (0 = anything): the best of them counts, and only where there is one layer."""
-    most = limit or UNLIMITED
+    can take (0 = anything): the best of them counts, and only where there is one layer or even
+    the lowest is too much. The floor is that of the limit: what a way carries is what it is."""
+    most = max(limit or UNLIMITED, floor)
     takers = tuple(allowed)
-    if layers == 1 and takers and all(takers):
-        most = min(most, max(takers))
-    return max(most, floor) + LOWER_LAYERS[min(max(layers, 1), len(LOWER_LAYERS)) - 1]
+    best = max(takers) if takers and all(takers) else 0
+    if best and (layers == 1 or best < LOWEST_LAYER):
+        return min(most, best)
+    return most + LOWER_LAYERS[min(max(layers, 1), len(LOWER_LAYERS)) - 1]
 
 
 class Hunger:

@@ -1,7 +1,7 @@
 """One transport of one client: ICE-lite addresses, the DTLS association, and who uses its media.
 
-A client's every PeerConnection is a leg of its own; a reconnection makes a new one. Legs are told
-apart by our ufrag, of which a leg has two while its ICE restarts.
+A client's every PeerConnection is a leg of its own; a reconnection makes a new one, for clients
+never restart ICE on a living one. Legs are told apart by our ufrag.
 """
 
 from __future__ import annotations
@@ -75,38 +75,24 @@ class Leg:
         self.users: list[User] = []
         self.created_at = self.checked_at = monotonic()
         self.ice = Ice(_secret(12), _secret(24), hosts, port.address[1], fingerprint(certificate))
-        self._checked_ice = self.ice  # valid until the first check of a newer one
         self._addresses: dict[Address, float] = {}
         self._checks = 0
         self._checks_since = 0.0
 
-    @property
-    def ufrags(self) -> set[str]:
-        """Of the credentials that are valid now."""
-        return {self.ice.ufrag, self._checked_ice.ufrag}
-
-    def restart(self) -> Ice:
-        """New ICE credentials for the same association (RFC 8445 2.4). The old ones stay valid
-        until the client uses the new ones; call it by `Legs.restart`."""
-        self.ice = self.ice._replace(ufrag=_secret(12), password=_secret(24))
-        return self.ice
-
-    def check(self, ufrag: str, datagram: bytes, address: Address, now: float) -> None:
-        """A Binding request that names this ufrag of ours."""
+    def check(self, datagram: bytes, address: Address, now: float) -> None:
+        """A Binding request that names our ufrag."""
         if now - self._checks_since >= 1:
             self._checks, self._checks_since = 0, now
         self._checks += 1
         if self._checks > CHECKS_PER_SECOND or self.state is State.CLOSED:
             return
-        ice = self.ice if ufrag == self.ice.ufrag else self._checked_ice
-        checked = stun.check(datagram, ice.password.encode(), address)
+        checked = stun.check(datagram, self.ice.password.encode(), address)
         if checked is None:
             return
         if checked.accepted:
             if not self._claim(address, now):
                 return
             self.checked_at = now
-            self._checked_ice = ice
             if self.endpoint.address is None or checked.nominated:
                 self._port.aim(self.endpoint, address)
         self._port.send_datagram(checked.response, address)

@@ -10,7 +10,6 @@ from time import monotonic
 from . import stun
 from .dtls import Fingerprint, Identity
 from .leg import CONSENT, Leg, State
-from .negotiation import Ice
 from .port import Port
 from .stun import Address
 
@@ -29,16 +28,16 @@ class Legs:
         self._port = port
         self._hosts = hosts
         self._identity = Identity()
-        self._legs: dict[str, Leg] = {}  # by each of our ufrags
+        self._legs: dict[str, Leg] = {}  # by our ufrag
         self._handshakes: deque[tuple[Leg, bytes]] = deque()
         self._draining = False
         self._group: asyncio.TaskGroup | None = None
 
     def __iter__(self) -> Iterator[Leg]:
-        return iter(tuple(dict.fromkeys(self._legs.values())))
+        return iter(tuple(self._legs.values()))
 
     def __len__(self) -> int:
-        return len(set(self._legs.values()))
+        return len(self._legs)
 
     @property
     def serving(self) -> bool:
@@ -65,13 +64,6 @@ class Legs:
         self._legs[leg.ice.ufrag] = leg
         return leg
 
-    def restart(self, leg: Leg) -> Ice:
-        """New ICE credentials for a living leg, whose media flows on meanwhile."""
-        self._forget(leg)
-        ice = leg.restart()
-        self._legs |= dict.fromkeys(leg.ufrags, leg)
-        return ice
-
     def start(self, leg: Leg, fingerprints: Sequence[Fingerprint]) -> None:
         """The client's description is known: connect."""
         if self._group is not None:
@@ -82,8 +74,7 @@ class Legs:
         leg.close()
 
     def _forget(self, leg: Leg) -> None:
-        for ufrag in leg.ufrags:
-            self._legs.pop(ufrag, None)
+        self._legs.pop(leg.ice.ufrag, None)
 
     def end_silent(self, now: float) -> None:
         """End the legs whose client has stopped checking."""
@@ -103,10 +94,7 @@ class Legs:
         if ufrag is None or leg is None:
             self._port.counters["STUN for nobody"] += 1
             return
-        before = leg.ufrags
-        leg.check(ufrag, datagram, address, monotonic())
-        for old in before - leg.ufrags:
-            self._legs.pop(old, None)
+        leg.check(datagram, address, monotonic())
 
     def _handshake(self, leg: Leg, datagram: bytes) -> None:
         """A burst of joins must not hold up the media: a few handshakes a turn of the loop."""

@@ -1,5 +1,5 @@
 """Repair: which packets are missing on the way from the publisher, which key frames are wanted,
-and which packets a subscriber got again just now."""
+which packets a subscriber got again just now, and how many more of them it may get."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ TRIES = 5
 MAX_MISSING = 512
 KEY_FRAME_WINDOW = 0.3  # seconds, at most one request in each
 LEAST_REPEAT = 0.01  # seconds between two repeats of a packet to a subscriber
-REMEMBERED = 512  # packets; a power of two
+REMEMBERED = 512  # packets, as many as the history has
+REPEAT_SHARE = 0.5  # of the rate: what repeats may take while nothing speaks against any rate
+LOW_REPEAT_SHARE = 0.3  # of an estimate
+REPEAT_BURST, LEAST_REPEAT_BURST = 60_000, 5_000  # bytes at once: without an estimate, with one
 
 
 class Missing:
@@ -98,13 +101,40 @@ class Repeats:
     __slots__ = ("_last",)
 
     def __init__(self) -> None:
-        self._last: list[tuple[int, float]] = [(-1, 0.0)] * REMEMBERED
+        self._last: dict[int, float] = {}  # the latest at the end
+
+    def __contains__(self, sequence: int) -> bool:
+        return sequence in self._last
 
     def may(self, sequence: int, round_trip: float | None, now: float) -> bool:
         """Not twice within a round trip: the first repeat may be on its way. Notes a yes."""
-        slot = sequence % REMEMBERED
-        before, at = self._last[slot]
-        if before == sequence and now - at < max(round_trip or 0.0, LEAST_REPEAT):
+        at = self._last.pop(sequence, float("-inf"))
+        is_new = now - at >= max(round_trip or 0.0, LEAST_REPEAT)
+        self._last[sequence] = now if is_new else at
+        if len(self._last) > REMEMBERED:
+            del self._last[next(iter(self._last))]
+        return is_new
+
+
+class Allowance:
+    """Bytes of repeats that a subscriber may get. On a way that is full they would take the place
+    of new packets, be lost as well and be asked for again."""
+
+    __slots__ = ("_at", "_left")
+
+    def __init__(self) -> None:
+        self._left = float(REPEAT_BURST)
+        self._at = 0.0
+
+    def take(self, size: int, rate: float, estimate: int, now: float) -> bool:
+        """Takes the bytes if there are any left; `rate` and `estimate` in bit/s, 0 = none."""
+        if estimate:
+            refill, most = LOW_REPEAT_SHARE * estimate, max(estimate / 32, LEAST_REPEAT_BURST)
+        else:
+            refill, most = max(REPEAT_SHARE * rate, 8 * REPEAT_BURST), REPEAT_BURST
+        self._left = min(self._left + refill * (now - self._at) / 8, most)
+        self._at = now
+        if self._left <= 0:
             return False
-        self._last[slot] = (sequence, now)
+        self._left -= size
         return True

@@ -57,6 +57,7 @@ class Publication:
         self.taps = Taps()
         self.plis = 0
         self.cap = 0  # bit/s told to the publisher
+        self._is_less_allowed = False
         self._active = active
         self._lost = lost
         self._feedback: TransportFeedback | None = None
@@ -154,7 +155,7 @@ class Publication:
         track = self.tracks.get(kind)
         if track is None or track.is_active is is_active:
             return
-        track.is_active = is_active
+        track.activate(is_active, now)
         for subscription in (*self.subscriptions.values(), self.returned):
             if subscription is not None:
                 self.pause(subscription, kind)
@@ -241,7 +242,12 @@ class Publication:
         sequence = source.highest - (source.highest - sequence & 0xFFFF)
         if layer.missing.repaired(sequence, monotonic()):
             track.repaired += 1
+            layer.repaired += 1
             self._port.inject(source, original)
+
+    def missing(self, source: Source) -> int:
+        _, layer = self._origin(source.ssrc)
+        return source.lost - (layer.repaired if layer is not None else 0)
 
     # Feedback to the publisher
 
@@ -299,6 +305,7 @@ class Publication:
             for subscription in self._consumers:
                 if subscription.is_due(now):
                     self._attend(subscription, video, now)
+            self._lower_cap()
             if video.is_layered and self.taps.addresses:
                 video.retap(self._port, self.taps.addresses, now)
         self._ask_key_frames(now)
@@ -309,6 +316,8 @@ class Publication:
         edge = subscription.edges.get("video")
         if edge is None:
             return
+        if 0 < subscription.allowed < self.cap:
+            self._is_less_allowed = True
         states = video.states(now)
         source = edge.waiting or edge.source
         current = next((n for n, one in enumerate(video.layers) if one.source is source), -1)
@@ -340,19 +349,30 @@ class Publication:
         compound = rtcp.write_report([source.report(now) for source in sources])
         video = self.tracks.get("video")
         if video is not None and "goog-remb" in video.format.feedback:
-            allowed = [subscription.allowed for subscription in self._consumers]
-            if self.taps.addresses:
-                allowed.append(0)  # a recording is never the worse for its viewers
-            self.cap = cap(self.limit * 1000, self.floor * 1000, max(1, len(video.layers)), allowed)
-            known = [
-                layer.source.ssrc
-                for track in self.tracks.values()
-                for layer in track.layers
-                if layer.source
-            ]
-            compound += rtcp.write_remb(self.cap, known)
+            compound += self._write_cap(self._allowed_now(video))
         if self.leg is not None:
             self.leg.send_rtcp(compound)
+
+    def _allowed_now(self, video: Track) -> int:
+        allowed = [one.allowed for one in self._consumers if "video" in one.edges]
+        if self.taps.addresses:
+            allowed.append(0)  # a recording is never the worse for its viewers
+        return cap(self.limit * 1000, self.floor * 1000, max(1, len(video.layers)), allowed)
+
+    def _lower_cap(self) -> None:
+        """At once where it got less: what is sent until then is lost on the way to everybody."""
+        video = self.tracks.get("video")
+        if not self._is_less_allowed or video is None or self.leg is None:
+            return
+        self._is_less_allowed = False
+        allowed = self._allowed_now(video)
+        if self.cap and allowed < self.cap and "goog-remb" in video.format.feedback:
+            self.leg.send_rtcp(rtcp.write_report() + self._write_cap(allowed))
+
+    def _write_cap(self, bits: int) -> bytes:
+        self.cap = bits
+        layers = (layer for track in self.tracks.values() for layer in track.layers)
+        return rtcp.write_remb(bits, [one.source.ssrc for one in layers if one.source])
 
     # Taps and end
 

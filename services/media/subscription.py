@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from secrets import randbelow
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from . import rtcp, rtp
 from .bandwidth import Estimator
@@ -20,13 +20,16 @@ from .negotiation import Format
 from .padding import write_padding
 from .path import Edge, Source
 from .port import Port
-from .repair import Repeats
+from .repair import Allowance, Repeats
 
 REPEATS = 1000  # packets a second
 MISSES = 200  # NACKs a second for packets we do not have; beyond, a key frame is asked for
 SENDER_REPORTS = 16  # remembered for the round trip
 ATTENTION = 0.25  # seconds between two looks at a subscription, if nothing happens
-MAX_PADDING = 60  # packets of a probe at once
+MAX_PADDING = 60  # packets at once
+SILENCE = 2.5  # seconds without a word of the client that are an outage
+REPORTED = 10  # packets that a share lost has to be of
+HOPELESS = 2.0  # seconds between two key frames in place of repeats
 
 
 class Stream(Protocol):
@@ -38,6 +41,10 @@ class Stream(Protocol):
 
     def want_key_frame(self, now: float, source: Source | None = None) -> None: ...
 
+    def missing(self, source: Source) -> int:
+        """Packets of this source that the publisher's way lost for good, or until now."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Promise:
@@ -48,6 +55,16 @@ class Promise:
     ssrc: int
     rtx_ssrc: int
     abs_send_time: int = 0
+
+
+class _Told(NamedTuple):
+    """Totals when a share lost was last told."""
+
+    source: Source
+    highest: int
+    lost: int
+    missing: int  # already before us
+    sent: int
 
 
 class Subscription:
@@ -64,11 +81,12 @@ class Subscription:
         floor: int = 0,
     ) -> None:
         """`gone` is called when the transport has ended by itself. `limit` and `floor` of what
-        the client is sent are in kbit/s, 0 = none."""
+        the client is sent are in kbit/s, 0 = none; the floor is that of the limit, for nobody can
+        have more than the way carries."""
         self.connection_id = connection_id
         self.stream = stream
         self.leg = leg
-        self.limit = limit * 1000  # bit/s
+        self.limit = max(limit, floor) * 1000 if limit else 0  # bit/s
         self.mids: dict[str, str] = {}  # of an offer that waits for its answer: mid -> kind
         self.edges = {
             kind: port.make_edge(leg.endpoint, promise.ssrc, promise.format.payload_type)
@@ -83,7 +101,6 @@ class Subscription:
         self.lost = dict.fromkeys(promises, 0)
         self.jitters = dict.fromkeys(promises, 0.0)  # ms
         self.estimator = Estimator()
-        self._floor = floor * 1000
         self._hunger = Hunger()
         self._promises = promises
         self._gone = gone
@@ -95,21 +112,30 @@ class Subscription:
         self._repeats_left = REPEATS
         self._misses_left = MISSES
         self._attended = 0.0
-        self._is_probing = False
-        self._extra_bytes = 0
-        self._credit = 0.0  # bytes of a probe that are due
+        self._is_padding = False
+        self._repeated_bytes = 0
+        self._padded_bytes = 0
+        self._credit = 0.0  # bytes of padding that are due
+        self._sound = 0.0  # bit/s
+        self._sound_at = (0.0, 0)  # monotonic seconds, bytes
+        self._allowance = Allowance()
+        self._told: _Told | None = None
+        self._is_cut_off = False  # of the last report: nothing came
+        self._heard_at = float("inf")
+        self._hopeless_at = float("-inf")
+        self._wants_key_frame = False
         leg.users.append(self)
 
     @property
     def estimate(self) -> int:
-        """Bit/s, 0 while nothing speaks against any rate."""
-        estimate = self.estimator.estimate
-        return max(estimate, self._floor) if estimate else 0
+        """Bit/s of the picture, 0 while nothing speaks against any rate."""
+        return self.estimator.estimate
 
     @property
     def allowed(self) -> int:
-        """Bit/s this client can take, 0 = anything."""
-        return min(self.estimate or self.limit, self.limit or self.estimate)
+        """Bit/s this client can take, with sound, 0 = anything."""
+        estimate = self.estimate and self.estimate + int(self._sound)
+        return min(estimate or self.limit, self.limit or estimate)
 
     @property
     def is_starved(self) -> bool:
@@ -133,6 +159,9 @@ class Subscription:
     def feedback(self, compound: bytes, now: float) -> None:
         if now - self._second >= 1:
             self._second, self._repeats_left, self._misses_left = now, REPEATS, MISSES
+        if now - self._heard_at > SILENCE:
+            self.estimator.silent(now)
+        self._heard_at = now
         before = self.estimator.estimate
         for packet in rtcp.packets(compound):
             if packet.type == rtcp.RTPFB:
@@ -168,11 +197,35 @@ class Subscription:
         for middle, at in self._reported:
             if middle == block.last_report:
                 self.round_trip = max(0.0, now - at - block.delay / 65536)
-                self.estimator.round_trip(self.round_trip, now)
+                if "video" in self.edges:  # of sound alone there is nothing to choose
+                    self.estimator.round_trip(self.round_trip, now)
                 break
-        video = self.edges.get("video")
-        if kind == "video" or video is None or video.paused:
-            self.estimator.lost(self.fractions[kind], now)
+        # Of a picture that pauses for want of bandwidth there is nothing to lose
+        if kind == ("audio" if self.is_starved else "video"):
+            self._judge(kind, source, block, now)
+
+    def _judge(self, kind: str, source: Source, block: rtcp.Block, now: float) -> None:
+        """The share lost on this client's way alone."""
+        sent = self.edges[kind].packets
+        missing = self.stream.missing(source)
+        told = _Told(source, block.highest, block.lost, missing, sent)
+        before = self._told
+        if before is None or before.source is not source:
+            self._told = told
+            return
+        expected = block.highest - before.highest
+        if 0 <= expected < REPORTED:
+            if not expected and sent - before.sent >= REPORTED:
+                self._is_cut_off = True
+                self.estimator.silent(now)
+            return
+        self._told = told
+        if self._is_cut_off or expected < 0:
+            self._is_cut_off = False
+            self.estimator.silent(now)
+            return
+        lost = block.lost - before.lost - max(0, missing - before.missing)
+        self.estimator.lost(min(max(0, lost) / expected, 1.0), now)
 
     def _nack(self, packet: rtcp.Packet, now: float) -> None:
         asked = rtcp.nacked(packet)
@@ -185,13 +238,16 @@ class Subscription:
         found = 0
         for sequence in sequences:
             self.nacked[kind] += 1
+            is_new = sequence not in self._again[kind]
             if not self._again[kind].may(sequence, self.round_trip, now):
                 continue
-            if self._repeat(kind, sequence):
-                found += 1
-            else:
+            kept = self._kept(kind, sequence)
+            if kept is None:
                 self.misses += 1
                 self._misses_left -= 1
+            else:
+                found += is_new
+                self._repeat(kind, kept, now)
             if self._misses_left <= 0:
                 self.stream.want_key_frame(now, self.edges[kind].source)
                 break
@@ -200,26 +256,46 @@ class Subscription:
         if kind == "video" and found:
             self.estimator.nacked(found, now)
 
-    def _repeat(self, kind: str, sequence: int) -> bool:
-        edge, promise = self.edges[kind], self._promises[kind]
-        if edge.source is None or edge.paused:
-            return False
+    def _kept(self, kind: str, sequence: int) -> bytes | None:
+        """The packet of the history that this edge sent under this number."""
+        edge = self.edges[kind]
         source = edge.source
+        if source is None or edge.paused:
+            return None
         number = sequence - edge.sequence_offset & 0xFFFF
-        packet = self._port.fetch(source, number)
-        if packet is None or source.highest - (source.highest - number & 0xFFFF) < edge.since:
-            return False
+        if source.highest - (source.highest - number & 0xFFFF) < edge.since:
+            return None
+        return self._port.fetch(source, number)
+
+    def _repeat(self, kind: str, packet: bytes, now: float) -> None:
+        edge, promise = self.edges[kind], self._promises[kind]
+        estimate = self.estimate
+        if estimate and self._is_outdated(edge, packet):
+            return
+        if not self._allowance.take(len(packet), self.estimator.rate, estimate, now):
+            if now - self._hopeless_at >= HOPELESS:
+                self._hopeless_at = now
+                self._wants_key_frame = True
+            return
         again: bytes | None = edge.rewritten(packet)
         payload_type = promise.format.rtx_payload_type
         if again is not None and payload_type is not None:
             again = rtp.pack_rtx(again, payload_type, self._next_rtx(kind), promise.rtx_ssrc)
         if again is None:
-            return False
+            return
         self.repeated[kind] += 1
         self._repeats_left -= 1
-        self._extra_bytes += len(again)
+        self._repeated_bytes += len(again)
         self._port.send_rtp(edge.endpoint, again)
-        return True
+
+    @staticmethod
+    def _is_outdated(edge: Edge, packet: bytes) -> bool:
+        """Is it of a picture before the newest key frame, with which a decoder goes on anyway?"""
+        source = edge.source
+        if source is None or not source.key_frames:
+            return False
+        age = source.key_frame_timestamp - int.from_bytes(packet[4:8], "big") & 0xFFFFFFFF
+        return 0 < age < 0x80000000
 
     def _next_rtx(self, kind: str) -> int:
         number = self._rtx_sequences[kind]
@@ -236,15 +312,20 @@ class Subscription:
         self._port.send_rtcp(edge.endpoint, rtcp.write_sender_report(told, cname))
 
     def is_due(self, now: float) -> bool:
-        return self._is_probing or now - self._attended >= ATTENTION
+        return self._is_padding or now - self._attended >= ATTENTION
 
     def attend(self, states: Sequence[Layer], current: int, now: float) -> bool:
-        """Measure, and probe where more would be good: `current` of the layers is on its way, the
-        number of layers where none is to come. True if the picture has to pause or go on."""
+        """Measure, and try more where it would be good: `current` of the layers is on its way, the
+        number of layers where none is to come. True if the picture has to pause or go on. For who
+        takes a picture."""
         elapsed, self._attended = min(now - self._attended, ATTENTION), now
-        edges = self.edges.values()
-        octets = sum(edge.bytes for edge in edges) + self._extra_bytes
-        self.estimator.sent(octets, sum(edge.packets for edge in edges), now)
+        edge = self.edges["video"]
+        octets = edge.bytes + self._repeated_bytes
+        self.estimator.sent(octets, self._padded_bytes, edge.packets, now)
+        self._listen(now)
+        if self._wants_key_frame:
+            self._wants_key_frame = False
+            self.stream.want_key_frame(now, edge.source)
         estimate = self.estimate
         lowest = next((state.rate for state in states if state.is_living), 0)
         changed = self._hunger.judge(estimate, lowest, now)
@@ -253,12 +334,20 @@ class Subscription:
         better = wanted(states, estimate, self.limit, current) if current < len(states) else 0
         if self._hunger.is_starved:
             better = max(better, int(lowest * 1.2))
-        extra = self.estimator.probe(better, now)
-        self._is_probing = extra > 0
+        extra = self.estimator.grow(better, elapsed, now)
+        self._is_padding = extra > 0
         if extra:
             self._credit = min(self._credit + extra * elapsed / 8, MAX_PADDING * 300)
             self._pad(now)
         return changed
+
+    def _listen(self, now: float) -> None:
+        """How much the sound takes, each second."""
+        edge = self.edges.get("audio")
+        at, before = self._sound_at
+        if edge is not None and now - at >= 1:
+            self._sound = (edge.bytes - before) * 8 / (now - at) if before else 0.0
+            self._sound_at = (now, edge.bytes)
 
     def _pad(self, now: float) -> None:
         """Padding on the RTX stream: a receiver counts it and throws it away."""
@@ -275,7 +364,7 @@ class Subscription:
                 now,
             )
             self._credit -= len(packet)
-            self._extra_bytes += len(packet)
+            self._padded_bytes += len(packet)
             self._port.send_rtp(edge.endpoint, packet)
 
     def statistics(self) -> dict[str, Any]:
@@ -290,5 +379,4 @@ class Subscription:
             "fraction_lost": round(max(self.fractions.values(), default=0.0), 3),
             "round_trip": self.round_trip,
             "estimate": self.estimate,
-            "probes": self.estimator.probes,
         }

@@ -24,12 +24,13 @@ VIDEO_HISTORY, AUDIO_HISTORY = 512, 64  # packets kept for repeats; powers of tw
 ABS_SEND_TIME = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
 AUDIO_LEVEL = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
 SILENT = 2.0  # seconds without a packet after which a layer has ended
+OUTLIVED = 0.8  # seconds, if a lower layer goes on: its encoder dropped this one
 RATE_WINDOW = 0.5  # seconds
 ASK_AGAIN = 1.0  # seconds an edge waits for a key frame before another is asked for
 SEPARATE_CLOCKS = 30.0  # seconds between sender reports that still tell of one clock
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Layer:
     """One RTP stream of the publisher; without `source` until its SSRC is known."""
 
@@ -40,12 +41,14 @@ class Layer:
     key_frames: KeyFrameRequests = field(default_factory=KeyFrameRequests)
     rate: float = 0.0  # bit/s
     known_at: float = 0.0
+    repaired: int = 0
     report: SenderReport | None = None
     _measured: tuple[float, int] | None = None
 
-    def is_living(self, now: float) -> bool:
-        source = self.source
-        return source is not None and now - max(source.last_arrival, self.known_at) < SILENT
+    @property
+    def last_sign(self) -> float:
+        """Monotonic seconds."""
+        return max(self.source.last_arrival, self.known_at) if self.source is not None else 0.0
 
     def measure(self, now: float) -> None:
         octets = self.source.bytes if self.source is not None else 0
@@ -76,6 +79,7 @@ class Track:
     given_up: int = 0
     nacks: int = 0
     tapped: Layer | None = None
+    _before_mute: list[Layer] = field(default_factory=list)
     _incoming: Format | None = None  # of the transport now
     _numbers: dict[str, int] = field(default_factory=dict)  # header extensions by URI
     _mid: bytes = b""
@@ -104,10 +108,30 @@ class Track:
 
     def states(self, now: float) -> list[LayerState]:
         """For the choice: a single layer lives always."""
-        return [
-            LayerState(int(one.rate), not self.is_layered or one.is_living(now))
-            for one in self.layers
-        ]
+        living = self.living(now)
+        return [LayerState(int(one.rate), one in living) for one in self.layers]
+
+    def living(self, now: float) -> list[Layer]:
+        """While the track is muted, those that lived before."""
+        if not self.is_layered:
+            return self.layers
+        if not self.is_active:
+            return self._before_mute
+        found: list[Layer] = []
+        lower = 0.0  # the last sign of the layers below
+        for one in self.layers:
+            if now - one.last_sign < SILENT and lower - one.last_sign < OUTLIVED:
+                found.append(one)
+            lower = max(lower, one.last_sign)
+        return found
+
+    def activate(self, is_active: bool, now: float) -> None:
+        """Mute and unmute: while a muted client sends nothing its layers are not dead."""
+        if not is_active:
+            self._before_mute = self.living(now)
+        self.is_active = is_active
+        for one in self._before_mute if is_active else ():
+            one.known_at = now
 
     # Where the packets come from
 
@@ -117,6 +141,7 @@ class Track:
         """A new transport: its layers are not known yet."""
         self.layers = [Layer(rid) for rid in rids] or [Layer("")]
         self.tapped = None
+        self._before_mute = self.layers
         self._incoming, self._numbers, self._mid = incoming, numbers, mid.encode()
 
     def add(
@@ -215,7 +240,8 @@ class Track:
     def retap(self, port: Port, addresses: tuple[tuple[str, int], ...], now: float) -> None:
         """Copies go out from the highest living layer alone."""
         known = [one for one in self.layers if one.source is not None]
-        living = [one for one in known if one.is_living(now)] or known
+        lives = self.living(now)
+        living = [one for one in known if one in lives] or known
         best = living[-1] if living else None
         for one in known:
             if one.source is not None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
 
-from services.media.bandwidth import LEAST, MAX_BACK_OFF, Estimator
+from services.media.bandwidth import FORGOTTEN, Estimator
 
 STEP = 0.05  # seconds
 PACKET = 1200 * 8  # bits
@@ -34,21 +34,22 @@ class Network:
 
     def run(self, seconds: float) -> None:
         chance = random.Random(self.seed)
-        total = packets = 0
-        sent = lost = 0
-        arrived = 0.0
+        packets = sent = lost = 0
+        arrived = media = padding = 0.0
         remb, reported, before = 300_000.0, 0.0, 0.0
         credit = 0.0
         while self.now < seconds:
             self.now += STEP
             best = next((r for r in LAYERS if r > self.layer), 0)
-            extra = self.estimator.probe(int(best * 1.1), self.now)
+            extra = self.estimator.grow(int(best * 1.1), STEP, self.now)
             credit += (self.layer + extra) * STEP / PACKET
+            media += self.layer * STEP / 8
+            padding += extra * STEP / 8
             capacity = self.capacity(self.now)
             room = capacity * self.queue_seconds
             while credit >= 1:
                 credit -= 1
-                sent, packets, total = sent + 1, packets + 1, total + PACKET // 8
+                sent, packets = sent + 1, packets + 1
                 if chance.random() < self.loss or self.queue + PACKET > room + capacity * STEP:
                     lost += 1
                 else:
@@ -56,7 +57,7 @@ class Network:
             through = min(self.queue, capacity * STEP)
             self.queue -= through
             arrived += through
-            self.estimator.sent(total, packets, self.now)
+            self.estimator.sent(int(media), int(padding), packets, self.now)
             if self.now - reported >= 1:
                 throughput = arrived / (self.now - reported)
                 grows = self.queue > before + 2 * PACKET or self.queue > 0.8 * room
@@ -93,7 +94,7 @@ def test_an_idle_link_gets_the_best_layer_from_the_start() -> None:
     network = Network(lambda _: 4_000_000)
     network.run(60)
     assert network.share(LAYERS[2], 0) == 1
-    assert network.estimator.probes == 0
+    assert network.estimator.estimate == 0
 
 
 @pytest.mark.parametrize("has_remb", [True, False])
@@ -106,10 +107,10 @@ def test_a_drop_is_followed_within_seconds_and_so_is_the_end_of_it(
     assert network.share(LAYERS[2], 0) > 0
     assert network.first(LAYERS[0], 10) < 10 + 5
     held = [layer for at, _, layer in network.estimates if 15 <= at < 40]
-    assert held.count(LAYERS[0]) / len(held) > 0.8  # not lured up by probes for long
-    assert network.first(LAYERS[1], 40) < 40 + MAX_BACK_OFF + 3
-    assert network.first(LAYERS[2], 40) < 40 + 3 * MAX_BACK_OFF
+    assert held.count(LAYERS[0]) / len(held) > 0.9  # not lured up
+    assert network.first(LAYERS[2], 40) < 40 + 15
     assert network.share(LAYERS[2], 58) == 1
+    assert network.estimates[-1][1] == 0  # forgotten
 
 
 @pytest.mark.parametrize("loss", [0.05, 0.1, 0.15, 0.2])
@@ -125,7 +126,8 @@ def test_a_drop_is_seen_through_random_loss(loss: float) -> None:
     network = Network(dropping, loss=loss)
     network.run(70)
     held = [layer for at, _, layer in network.estimates if 16 <= at < 40]
-    assert held.count(LAYERS[0]) / len(held) > 0.8
+    assert held.count(LAYERS[0]) / len(held) > 0.9
+    assert network.first(LAYERS[2], 40) < 40 + 15
     assert network.share(LAYERS[2], 62) > 0.9
 
 
@@ -147,17 +149,119 @@ def test_a_link_between_two_layers_gets_the_lower_one_nearly_always() -> None:
 def test_many_packets_asked_for_again_are_trouble_before_a_report_says_so() -> None:
     estimator = Estimator()
     for step in range(21):
-        estimator.sent(step * 6000, step * 5, step * STEP)
+        estimator.sent(step * 6000, 0, step * 5, step * STEP)
     estimator.nacked(10, 1.0)
     assert estimator.estimate == 0
-    estimator.nacked(50, 1.0)
-    assert LEAST < estimator.estimate < estimator.rate
+    estimator.nacked(80, 1.0)
+    assert 0.3 * estimator.rate < estimator.estimate < estimator.rate
 
 
-def test_a_low_remb_means_nothing_while_little_is_sent() -> None:
-    estimator = Estimator()
-    for step in range(200):
+def sending(rate: int, begin: float, end: float, estimator: Estimator) -> Iterator[float]:
+    """The time, while so much is sent, and reported well each second."""
+    for step in range(round(begin / STEP), round(end / STEP)):
         now = step * STEP
-        estimator.sent(step * 1000, step, now)
-        estimator.remb(200_000, now)
+        estimator.sent(int(rate * now / 8), 0, int(rate * now / PACKET), now)
+        if step % 20 == 0:
+            estimator.lost(0, now)
+            estimator.round_trip(0.02, now)
+        yield now
+
+
+def in_trouble() -> Estimator:
+    """At 10 s."""
+    estimator = Estimator()
+    for _ in sending(1_000_000, 0, 8, estimator):
+        pass
+    for now in (8.5, 9.9):
+        estimator.lost(0.8, now)
+    assert 100_000 < estimator.estimate < 200_000
+    return estimator
+
+
+def test_a_low_remb_means_nothing_without_another_sign() -> None:
+    """Seen: on a busy machine a REMB of Chromium falls now and then; it has delay of its own."""
+    estimator = Estimator()
+    for now in sending(1_000_000, 0, 10, estimator):
+        estimator.remb(400_000 if now < 5 else 200_000, now)
+    assert estimator.estimate == 0
+
+
+def test_a_remb_that_stays_low_does_not_hold_the_estimate_down() -> None:
+    """Seen: for 20 s after the way was clear again Chromium told 134 kbit/s of the 230 it got,
+    and each was trouble."""
+    estimator = in_trouble()
+    for now in sending(200_000, 10, 25, estimator):
+        estimator.remb(130_000, now)
+        estimator.grow(1_000_000, STEP, now)
+    assert estimator.estimate > 230_000
+
+
+def test_a_remb_that_falls_with_a_longer_round_trip_is_trouble() -> None:
+    estimator = Estimator()
+    for now in sending(1_000_000, 0, 10, estimator):
+        estimator.remb(1_200_000, now)
+    estimator.round_trip(0.2, 10.0)
+    estimator.remb(300_000, 10.0)
+    assert 0 < estimator.estimate < 1_000_000
+
+
+def test_a_remb_that_falls_while_more_is_tried_ends_the_trial_and_no_more() -> None:
+    """Seen: each trial on a busy machine ended with half of what it began with."""
+    estimator = in_trouble()
+    before = estimator.estimate
+    for now in sending(before, 10, 13, estimator):
+        estimator.remb(300_000, now)
+        estimator.grow(1_000_000, STEP, now)
+    assert estimator.estimate > before
+    estimator.remb(50_000, 13.0)
+    assert estimator.estimate == before
+    assert estimator.grow(1_000_000, STEP, 13.1) == 0
+
+
+def test_a_remb_never_takes_most_of_what_arrived() -> None:
+    """Seen: 60 kbit/s told of a way that carried 200, when the machine had stood still."""
+    estimator = Estimator()
+    for now in sending(1_000_000, 0, 10, estimator):
+        estimator.remb(1_200_000, now)
+    estimator.round_trip(0.2, 10.0)
+    estimator.remb(20_000, 10.0)
+    assert estimator.estimate > 400_000
+
+
+def test_a_way_that_got_longer_for_good_carries_as_much_as_before() -> None:
+    estimator = Estimator()
+    for _ in sending(1_000_000, 0, 10, estimator):
+        pass
+    for second in range(10, 30):
+        rate = 600_000 if estimator.estimate else 1_000_000
+        estimator.sent(rate * second // 8, 0, second * 100, float(second))
+        estimator.round_trip(0.6, float(second))
+    assert estimator.estimate == 0
+
+
+def test_what_is_lost_in_an_outage_says_nothing_about_the_rate() -> None:
+    estimator = Estimator()
+    for _ in sending(1_000_000, 0, 10, estimator):
+        pass
+    estimator.silent(10.0)
+    estimator.nacked(200, 10.1)
+    estimator.lost(0.8, 10.5)
+    assert estimator.estimate == 0
+
+
+def test_the_estimate_grows_by_what_is_sent_not_by_itself() -> None:
+    estimator = in_trouble()
+    for now in sending(50_000, 10, 20, estimator):
+        padding = estimator.grow(1_000_000, STEP, now)
+    assert estimator.estimate < 200_000
+    assert padding > 50_000
+
+
+def test_trouble_is_forgotten_while_enough_is_sent() -> None:
+    estimator = in_trouble()
+    for now in sending(200_000, 10, 9 + FORGOTTEN, estimator):
+        estimator.grow(0, STEP, now)
+    assert estimator.estimate > 0
+    for now in sending(200_000, 9 + FORGOTTEN, 12 + FORGOTTEN, estimator):
+        estimator.grow(0, STEP, now)
     assert estimator.estimate == 0

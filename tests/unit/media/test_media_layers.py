@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from services.media.layers import PATIENCE, UNLIMITED, Hunger, Layer, best_living, cap, choose
+from services.media.layers import (
+    LOWEST_LAYER,
+    PATIENCE,
+    UNLIMITED,
+    Hunger,
+    Layer,
+    best_living,
+    cap,
+    choose,
+)
 from services.media.layers import wanted as next_wanted
 
 THREE = (Layer(150_000, True), Layer(500_000, True), Layer(1_500_000, True))
@@ -41,12 +50,14 @@ def test_what_is_probed_for() -> None:
     assert next_wanted(THREE, 0, 0, 0) == 0  # nothing speaks against the best
     assert next_wanted(THREE, 200_000, 0, 0) > 500_000
     assert next_wanted(THREE, 200_000, 0, -1) > 150_000  # of a paused picture
-    assert next_wanted(THREE, 200_000, 300_000, 0) == 0
+    assert next_wanted(THREE, 400_000, 450_000, 0) == 0
     assert next_wanted(TOP_DEAD, 600_000, 0, 1) == 0
     one = (Layer(300_000, True),)
-    assert next_wanted(one, 300_000, 0, 0) == 600_000
+    assert next_wanted(one, 300_000, 0, 0) == UNLIMITED
     assert next_wanted(one, 300_000, 400_000, 0) == 400_000
-    assert next_wanted(one, 700_000, 0, 0) == 0  # the publisher sends no more
+    assert next_wanted(one, 400_000, 400_000, 0) == 0
+    lowest = (Layer(100_000, True), Layer(0, False))  # all there is, by our own cap
+    assert next_wanted(lowest, 200_000, 0, 0) == LOWEST_LAYER
 
 
 @pytest.mark.parametrize(
@@ -56,9 +67,12 @@ def test_what_is_probed_for() -> None:
         (640_000, 0, 1, (), 640_000),
         (640_000, 0, 1, (0, 200_000), 640_000),  # one bad subscriber does not rule all
         (640_000, 0, 1, (300_000, 200_000), 300_000),
-        (640_000, 400_000, 1, (300_000, 200_000), 400_000),
+        (640_000, 400_000, 1, (300_000, 200_000), 300_000),  # no floor where it is too much
+        (300_000, 400_000, 1, (), 400_000),
         (640_000, 0, 1, (900_000,), 640_000),
-        (640_000, 0, 3, (100_000,), 1_540_000),  # lower layers come on top
+        (640_000, 0, 3, (400_000,), 1_540_000),  # lower layers come on top
+        (640_000, 0, 3, (100_000,), 100_000),  # not even one of them fits
+        (640_000, 0, 3, (100_000, 0), 1_540_000),
     ],
 )
 def test_the_cap_of_a_publisher(

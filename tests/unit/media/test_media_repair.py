@@ -10,8 +10,11 @@ from services.media.repair import (
     LEAST_REPEAT,
     LEAST_RETRY,
     MOST_RETRY,
+    REMEMBERED,
+    REPEAT_BURST,
     RETRY,
     TRIES,
+    Allowance,
     KeyFrameRequests,
     Missing,
     Repeats,
@@ -60,6 +63,33 @@ def test_a_packet_is_not_repeated_twice_within_a_round_trip() -> None:
     assert repeats.may(7, 0.1, 1.11)
     assert not repeats.may(7, None, 1.11 + LEAST_REPEAT / 2)
     assert repeats.may(7, None, 1.12 + LEAST_REPEAT)
+
+
+def test_what_was_repeated_is_remembered_for_so_many_packets() -> None:
+    repeats = Repeats()
+    for sequence in range(REMEMBERED + 1):
+        assert repeats.may(sequence, 60.0, 1.0)
+    assert not repeats.may(1, 60.0, 1.0)
+    assert repeats.may(0, 60.0, 1.0)
+
+
+def repeated(rate: float, estimate: int, seconds: float) -> int:
+    """Bytes of repeats for a client that asks for everything again and again."""
+    allowance, total, now = Allowance(), 0, 100.0
+    while now < 100 + seconds:
+        now += 0.001
+        total += 1200 if allowance.take(1200, rate, estimate, now) else 0
+    return total
+
+
+def test_repeats_to_a_full_way_leave_room_for_the_picture() -> None:
+    assert repeated(1_800_000, 170_000, 10) * 8 < 0.35 * 170_000 * 10 + 8 * 10_000
+    assert repeated(1_800_000, 170_000, 10) * 8 > 0.25 * 170_000 * 10
+
+
+def test_repeats_to_a_way_that_is_not_full_repair_an_outage() -> None:
+    assert repeated(0, 0, 0.1) >= REPEAT_BURST
+    assert repeated(1_000_000, 0, 10) * 8 > 0.4 * 1_000_000 * 10
 
 
 def test_a_packet_that_came_is_not_asked_for_again() -> None:

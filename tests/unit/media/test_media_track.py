@@ -1,12 +1,64 @@
-"""Clocks of layers, padding of probes, numbering of feedback."""
+"""Clocks and lives of layers, padding, numbering of feedback."""
 
 from __future__ import annotations
 
 from services.media import rtcp, rtp
 from services.media.feedback import FEEDBACK, TransportFeedback
+from services.media.negotiation import DEFAULTS
 from services.media.padding import PADDING, write_padding
+from services.media.path import Source
 from services.media.rtcp import SenderReport
-from services.media.track import same_time
+from services.media.sdp import Msid
+from services.media.track import OUTLIVED, SILENT, Track, same_time
+
+
+def layered() -> Track:
+    """Three layers that all sent a packet at 10 s."""
+    track = Track("video", "1", DEFAULTS["video"], 1, 2, {}, "cname", Msid("stream", "video"))
+    track.feed(("low", "middle", "high"), DEFAULTS["video"], {}, "1")
+    for number, layer in enumerate(track.layers):
+        layer.source = Source(None, ssrc=number, payload_type=96, clock_rate=90000, history=64)  # type: ignore[arg-type]
+    send(track, 10.0)
+    return track
+
+
+def send(track: Track, now: float, upto: int = 3) -> None:
+    """A packet of each of the lowest layers."""
+    for layer in track.layers[:upto]:
+        assert layer.source is not None
+        layer.source.last_arrival = now
+
+
+def alive(track: Track, now: float) -> list[bool]:
+    return [state.is_living for state in track.states(now)]
+
+
+def test_a_layer_that_a_lower_one_outlives_is_dead_soon() -> None:
+    """Seen: when a publisher's way got narrow its encoder dropped the full layer, and viewers
+    looked at the last frame for two seconds."""
+    track = layered()
+    send(track, 10.0 + OUTLIVED - 0.1, upto=2)
+    assert alive(track, 10.0 + OUTLIVED) == [True, True, True]
+    send(track, 10.0 + OUTLIVED + 0.1, upto=2)
+    assert alive(track, 10.0 + OUTLIVED + 0.1) == [True, True, False]
+
+
+def test_layers_that_stop_together_are_not_dead_at_once() -> None:
+    track = layered()
+    assert alive(track, 10.0 + SILENT - 0.1) == [True, True, True]
+    assert alive(track, 10.0 + SILENT) == [False, False, False]
+
+
+def test_a_muted_publisher_comes_back_with_the_layers_it_had() -> None:
+    track = layered()
+    send(track, 11.0, upto=2)
+    track.activate(False, 11.0)
+    assert alive(track, 60.0) == [True, True, False]
+    track.activate(True, 60.0)
+    assert alive(track, 60.1) == [True, True, False]
+    assert alive(track, 60.0 + SILENT) == [False, False, False]
+    send(track, 70.0)
+    assert alive(track, 70.0) == [True, True, True]
 
 
 def test_timestamps_of_another_layer_go_on_in_the_time_of_the_first() -> None:
