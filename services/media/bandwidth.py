@@ -17,6 +17,7 @@ machine: it tells trouble only with another sign of it, or while we try to send 
 from __future__ import annotations
 
 from collections import deque
+from math import sqrt
 
 WINDOW = 1.0  # seconds over which the sent rate is measured
 TOLERATED = 0.10  # share lost beyond the floor that is no congestion
@@ -29,7 +30,7 @@ REMB_FRESH = 5.0  # seconds
 FALLEN = 2.0  # seconds for which a REMB that fell tells what arrives
 DELAY = 0.2  # seconds of round trip beyond twice the least that are a queue's
 SAME_DELAY = 0.06  # seconds by which a round trip differs that did not change
-FURTHEST = 0.5  # of what loss tells of is the least that we believe a REMB
+FURTHEST = 0.5  # of what reports tell of is the least that we believe a REMB
 MARGIN = 0.85  # of what arrived is what we dare to send
 LEAST = 30_000  # an estimate is never lower
 SETTLING = 1.2  # seconds until reports speak of what was changed
@@ -86,10 +87,12 @@ class Estimator:
         self._settled_at = max(self._settled_at, now + SETTLING)
         self._bad_reports = 0
 
-    def lost(self, fraction: float, now: float) -> None:
-        """A reception report: the share lost since the one before."""
-        self._fraction = fraction
-        if fraction <= self.floor + TOLERATED:
+    def lost(self, lost: int, packets: int, now: float) -> None:
+        """A reception report: packets lost since the one before, of how many."""
+        self._fraction = fraction = lost / packets
+        # Of few packets chance makes up much
+        chance = sqrt(self.floor * (1 - self.floor) / packets)
+        if fraction <= self.floor + TOLERATED + chance:
             self._bad_reports = 0
             self.floor += (fraction - self.floor) / 8
             if now >= self._settled_at:
@@ -175,7 +178,7 @@ class Estimator:
     ) -> None:
         if self._remb is not None and now - self._fell_at < FALLEN:
             told = self._remb[0] / MARGIN  # it has a margin of its own
-            arrived = min(arrived, max(told, FURTHEST * arrived))
+            arrived = min(max(told, FURTHEST * arrived), self.rate)
         if by_loss and self._suspicion is None:
             self._suspicion = (self.rate, arrived, self.estimate)
         if self._is_growing(now):

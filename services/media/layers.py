@@ -27,13 +27,18 @@ def best_living(layers: Sequence[Layer]) -> int:
 
 def choose(layers: Sequence[Layer], estimate: int, limit: int, current: int) -> int:
     """The highest living layer that fits the estimate and the static limit (0 = none), at least
-    the lowest living one. A higher one than `current` must fit with some room."""
+    the lowest living one. A higher one than `current` must fit with some room, and it stays while
+    it is not much too much."""
     allowed = min(estimate or limit, limit or estimate)
     living = [n for n, layer in enumerate(layers) if layer.is_living]
     if not living or not allowed:
         return best_living(layers)
-    fitting = [n for n in living if layers[n].rate * (GROWTH if n > current else 1.0) <= allowed]
-    return max(fitting, default=living[0])
+
+    def fits(n: int) -> bool:
+        room = GROWTH if n > current else 1 / GROWTH if n == current else 1.0
+        return layers[n].rate * room <= allowed
+
+    return max(filter(fits, living), default=living[0])
 
 
 def wanted(layers: Sequence[Layer], estimate: int, limit: int, current: int) -> int:
@@ -45,6 +50,8 @@ def wanted(layers: Sequence[Layer], estimate: int, limit: int, current: int) -> 
         return most if estimate < most else 0
     higher = [layer.rate for n, layer in enumerate(layers) if layer.is_living and n > current]
     needed = int(higher[0] * GROWTH * GROWTH) if higher else 0
+    if 0 <= current < len(layers):  # the rate of this one wanders
+        needed = max(needed, int(layers[current].rate * GROWTH * GROWTH))
     if limit and needed > limit * GROWTH:
         needed = 0
     if estimate < LOWEST_LAYER:  # our own cap may be what keeps the others from living

@@ -28,6 +28,7 @@ SENDER_REPORTS = 16  # remembered for the round trip
 ATTENTION = 0.25  # seconds between two looks at a subscription, if nothing happens
 MAX_PADDING = 60  # packets at once
 SILENCE = 2.5  # seconds without a word of the client that are an outage
+SOUND = 65_000  # bit/s that a browser sets aside for it, whatever it sends
 REPORTED = 10  # packets that a share lost has to be of
 HOPELESS = 2.0  # seconds between two key frames in place of repeats
 
@@ -116,8 +117,6 @@ class Subscription:
         self._repeated_bytes = 0
         self._padded_bytes = 0
         self._credit = 0.0  # bytes of padding that are due
-        self._sound = 0.0  # bit/s
-        self._sound_at = (0.0, 0)  # monotonic seconds, bytes
         self._allowance = Allowance()
         self._told: _Told | None = None
         self._is_cut_off = False  # of the last report: nothing came
@@ -134,7 +133,7 @@ class Subscription:
     @property
     def allowed(self) -> int:
         """Bit/s this client can take, with sound, 0 = anything."""
-        estimate = self.estimate and self.estimate + int(self._sound)
+        estimate = self.estimate and self.estimate + (SOUND if "audio" in self.edges else 0)
         return min(estimate or self.limit, self.limit or estimate)
 
     @property
@@ -225,7 +224,7 @@ class Subscription:
             self.estimator.silent(now)
             return
         lost = block.lost - before.lost - max(0, missing - before.missing)
-        self.estimator.lost(min(max(0, lost) / expected, 1.0), now)
+        self.estimator.lost(min(max(0, lost), expected), expected, now)
 
     def _nack(self, packet: rtcp.Packet, now: float) -> None:
         asked = rtcp.nacked(packet)
@@ -322,7 +321,6 @@ class Subscription:
         edge = self.edges["video"]
         octets = edge.bytes + self._repeated_bytes
         self.estimator.sent(octets, self._padded_bytes, edge.packets, now)
-        self._listen(now)
         if self._wants_key_frame:
             self._wants_key_frame = False
             self.stream.want_key_frame(now, edge.source)
@@ -340,14 +338,6 @@ class Subscription:
             self._credit = min(self._credit + extra * elapsed / 8, MAX_PADDING * 300)
             self._pad(now)
         return changed
-
-    def _listen(self, now: float) -> None:
-        """How much the sound takes, each second."""
-        edge = self.edges.get("audio")
-        at, before = self._sound_at
-        if edge is not None and now - at >= 1:
-            self._sound = (edge.bytes - before) * 8 / (now - at) if before else 0.0
-            self._sound_at = (now, edge.bytes)
 
     def _pad(self, now: float) -> None:
         """Padding on the RTX stream: a receiver counts it and throws it away."""

@@ -66,7 +66,7 @@ class Network:
                 if self.has_remb:
                     self.estimator.remb(int(remb), self.now)
                 if sent:
-                    self.estimator.lost(lost / sent, self.now)
+                    self.estimator.lost(lost, sent, self.now)
                 self.estimator.round_trip(0.05 + self.queue / capacity, self.now)
                 reported, before = self.now, self.queue
                 sent = lost = 0
@@ -162,7 +162,7 @@ def sending(rate: int, begin: float, end: float, estimator: Estimator) -> Iterat
         now = step * STEP
         estimator.sent(int(rate * now / 8), 0, int(rate * now / PACKET), now)
         if step % 20 == 0:
-            estimator.lost(0, now)
+            estimator.lost(0, 100, now)
             estimator.round_trip(0.02, now)
         yield now
 
@@ -173,7 +173,7 @@ def in_trouble() -> Estimator:
     for _ in sending(1_000_000, 0, 8, estimator):
         pass
     for now in (8.5, 9.9):
-        estimator.lost(0.8, now)
+        estimator.lost(80, 100, now)
     assert 100_000 < estimator.estimate < 200_000
     return estimator
 
@@ -245,7 +245,7 @@ def test_what_is_lost_in_an_outage_says_nothing_about_the_rate() -> None:
         pass
     estimator.silent(10.0)
     estimator.nacked(200, 10.1)
-    estimator.lost(0.8, 10.5)
+    estimator.lost(80, 100, 10.5)
     assert estimator.estimate == 0
 
 

@@ -27,6 +27,7 @@ TOP_DEAD = (*THREE[:2], Layer(0, False))
         (2_000_000, 0, 0, 2),
         (1_550_000, 0, 2, 2),
         (1_550_000, 0, 1, 1),  # up only with some room
+        (1_400_000, 0, 2, 2),  # nor down for a little
         (600_000, 0, 2, 1),
         (0, 600_000, 2, 1),
         (2_000_000, 600_000, 2, 1),
@@ -51,7 +52,8 @@ def test_what_is_probed_for() -> None:
     assert next_wanted(THREE, 200_000, 0, 0) > 500_000
     assert next_wanted(THREE, 200_000, 0, -1) > 150_000  # of a paused picture
     assert next_wanted(THREE, 400_000, 450_000, 0) == 0
-    assert next_wanted(TOP_DEAD, 600_000, 0, 1) == 0
+    assert next_wanted(TOP_DEAD, 700_000, 0, 1) < 700_000
+    assert next_wanted(TOP_DEAD, 500_000, 0, 1) > 500_000  # its rate wanders
     one = (Layer(300_000, True),)
     assert next_wanted(one, 300_000, 0, 0) == UNLIMITED
     assert next_wanted(one, 300_000, 400_000, 0) == 400_000
