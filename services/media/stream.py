@@ -21,6 +21,7 @@ from .subscription import Subscription
 from .tap import Taps
 from .track import Layer, Track
 
+OUTAGE = 40  # packets missing at once
 log = structlog.get_logger(__name__)
 
 
@@ -223,6 +224,8 @@ class Publication:
         if track is None or layer is None or "nack" not in track.format.feedback:
             return
         self._nack(track, layer, layer.missing.add(range(first, first + count), now))
+        if count >= OUTAGE:
+            self.want_key_frame(now, source)  # sooner there than all that is missing
 
     def filled(self, source: Source, sequence: int) -> None:
         _, layer = self._origin(source.ssrc)

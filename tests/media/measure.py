@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 
 from tests.e2e.server_under_test import eventually
 from tests.media.network import CLEAR, Profile
 from tests.media.room import Room
-from tests.media.timeline import back_after, between, first_height, frozen, grown
+from tests.media.timeline import (
+    back_after,
+    between,
+    first_calm,
+    first_height,
+    first_rate,
+    frozen,
+    grown,
+    rate,
+)
 
 DROP = "200 kbit/s"
 NETWORKS = {
@@ -30,7 +40,9 @@ WAYS = ("viewer", "publisher", "both")
 BACK_WITHIN = 5.0  # seconds
 PATIENCE = 12.0  # seconds for the picture to be back, so that a miss is a figure as well
 STEP_PATIENCE = 30.0
-SETTLING = 1.5  # seconds after which what was lost is repaired or given up
+SETTLING = 2.5  # seconds after which what was lost is repaired or given up
+USUAL = 5.0  # seconds before the change of which the rate is the usual one
+AS_BEFORE = 0.7  # of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +54,9 @@ class Measured:
     repaired_down: float | None
     repaired_up: float | None
     key_frames: float  # asked of the publisher per minute
-    step_down: float | None
-    step_up: float | None
+    step_down: float | None  # to the first second in which the narrow link lost nothing
+    step_up: float | None  # to the rate of before, about
+    full_size: float | None  # to the picture's height of before, if it got lower
     back: float | None
     lost_down: int  # video packets that the relays lost on the way to the viewer
     lost_up: int
@@ -55,52 +68,100 @@ async def measure(
     room: Room, name: str, way: str, seconds: float, *, await_step: bool = False
 ) -> Measured:
     """Impair the network for so long, make it clear, and wait for the picture."""
-    profile = NETWORKS[name]
-    down, up = room.viewer_relay.down, room.publisher_relay.up
-    lost_down, lost_up = down.lost_video, up.lost_video
-    begin = room.impair(
-        publisher=profile if way in ("publisher", "both") else CLEAR,
-        viewer=profile if way in ("viewer", "both") else CLEAR,
-    )
-    await asyncio.sleep(OUTAGE_LENGTH if name == OUTAGE else seconds)
-    end = room.impair()
-    lost_down, lost_up = down.lost_video - lost_down, up.lost_video - lost_up
+    if await_step:
+        await _patiently(lambda: _is_known(room), 2 * USUAL)
+    bad = await _stretch(room, name, way, seconds)
     await asyncio.sleep(SETTLING)
 
     async def is_back() -> bool:
-        return back_after(await room.watched(), end) is not None
+        return back_after(await room.watched(), bad.end) is not None
 
     await _patiently(is_back, PATIENCE)
+    steps = await _steps(room, bad) if await_step else _Steps()
     watched = await room.watched()
-    height = between(watched, 0, begin)[-1].height
-    step_down = first_height(between(watched, begin, end), begin, below=height)
-
-    async def is_up() -> bool:
-        return first_height(await room.watched(), end, at_least=height) is not None
-
-    if await_step and step_down is not None:
-        await _patiently(is_up, STEP_PATIENCE)
-    watched = await room.watched()
-    during = between(watched, begin, end)
-    settled = between(watched, begin, end + SETTLING)
-    asked = between(await room.published(), begin, end + SETTLING)
-    minutes = (end - begin) / 60
+    during = between(watched, bad.begin, bad.end)
+    settled = between(watched, bad.begin, bad.end + SETTLING)
+    asked = between(await room.published(), bad.begin, bad.end + SETTLING)
+    minutes = (bad.end - bad.begin) / 60
     missing = grown(settled, "packetsLost")
     repeats_up = grown(asked, "retransmittedPacketsSent")
     return Measured(
         frozen=frozen(during) / minutes,
         freezes=grown(during, "totalFreezesDuration") / minutes,
         repaired_down=_share(grown(settled, "retransmittedPacketsReceived"), missing),
-        repaired_up=_share(repeats_up, lost_up),
+        repaired_up=_share(repeats_up, bad.lost_up),
         key_frames=grown(asked, "pliCount") / minutes,
-        step_down=step_down,
-        step_up=None if step_down is None else first_height(watched, end, at_least=height),
-        back=back_after(watched, end),
-        lost_down=lost_down,
-        lost_up=lost_up,
+        step_down=steps.down,
+        step_up=steps.up,
+        full_size=steps.full_size,
+        back=back_after(watched, bad.end),
+        lost_down=bad.lost_down,
+        lost_up=bad.lost_up,
         nacks=int(grown(settled, "nackCount")),
         repeats_up=int(repeats_up),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """In which the network was bad."""
+
+    begin: float
+    end: float
+    lost_down: int
+    lost_up: int
+    losses: list[tuple[float, int]]  # times and totals of both ways
+
+
+async def _stretch(room: Room, name: str, way: str, seconds: float) -> _Stretch:
+    profile = NETWORKS[name]
+    down, up = room.viewer_relay.down, room.publisher_relay.up
+    lost_down, lost_up = down.lost_video, up.lost_video
+    losses: list[tuple[float, int]] = []
+    begin = room.impair(
+        publisher=profile if way in ("publisher", "both") else CLEAR,
+        viewer=profile if way in ("viewer", "both") else CLEAR,
+    )
+    until = begin + (OUTAGE_LENGTH if name == OUTAGE else seconds)
+    while (now := time.time()) < until:
+        losses.append((now, down.lost + up.lost))
+        await asyncio.sleep(0.1)
+    end = room.impair()
+    lost_down, lost_up = down.lost_video - lost_down, up.lost_video - lost_up
+    return _Stretch(begin, end, lost_down, lost_up, losses)
+
+
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    down: float | None = None
+    up: float | None = None
+    full_size: float | None = None
+
+
+async def _steps(room: Room, bad: _Stretch) -> _Steps:
+    """Down at the begin of the stretch, and, waited for, up after its end."""
+    before = between(await room.watched(), 0, bad.begin)
+    height = before[-1].height
+    usual = AS_BEFORE * rate(before, bad.begin - USUAL, bad.begin)
+    lower = first_height(await room.watched(), bad.begin, below=height)
+
+    async def is_up() -> bool:
+        seen = await room.watched()
+        is_full = lower is None or first_height(seen, bad.end, at_least=height) is not None
+        return is_full and first_rate(seen, bad.end, usual) is not None
+
+    await _patiently(is_up, STEP_PATIENCE)
+    watched = await room.watched()
+    return _Steps(
+        first_calm(bad.losses, bad.begin),
+        first_rate(watched, bad.end, usual),
+        None if lower is None else first_height(watched, bad.end, at_least=height),
+    )
+
+
+async def _is_known(room: Room) -> bool:
+    """For how long is the usual rate known?"""
+    return (await room.watched())[0].at < time.time() - USUAL
 
 
 async def _patiently(condition: Callable[[], Coroutine[None, None, bool]], limit: float) -> None:

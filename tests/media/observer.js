@@ -20,7 +20,7 @@ const lab = window.lab = {
       const sample = { at: Date.now() / 1000 };
       for (const report of reports.values()) {
         if (report.type !== type || report.kind !== "video") continue;
-        for (const name of ["framesDecoded", "packetsReceived", "packetsLost", "retransmittedPacketsReceived",
+        for (const name of ["framesDecoded", "bytesReceived", "packetsReceived", "packetsLost", "retransmittedPacketsReceived",
           "nackCount", "pliCount", "freezeCount", "totalFreezesDuration", "retransmittedPacketsSent", "framesEncoded"])
           sample[name] = (sample[name] ?? 0) + (report[name] ?? 0);
         sample.height = Math.max(sample.height ?? 0, report.frameHeight ?? 0);

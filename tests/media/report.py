@@ -29,6 +29,7 @@ HEAD = (
     "Key frames asked for, /min",
     "Down after, s",
     "Up after, s",
+    "Full size after, s",
     "Back after, s",
 )
 
@@ -44,6 +45,7 @@ def row(name: str, way: str, result: Measured) -> str:
         f"{result.key_frames:.0f}",
         _seconds(result.step_down),
         _seconds(result.step_up),
+        _seconds(result.full_size),
         _seconds(result.back) if result.back is not None else "**not in 12**",
     )
 

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from tests.media.timeline import Sample, back_after, between, first_height, frozen, grown
+from tests.media.timeline import (
+    Sample,
+    back_after,
+    between,
+    first_calm,
+    first_height,
+    first_rate,
+    frozen,
+    grown,
+)
 
 
 def noted(frames: list[int], *, heights: list[int] | None = None) -> list[Sample]:
@@ -37,8 +46,8 @@ def test_nothing_noted_is_no_freeze() -> None:
 
 
 def test_back_is_the_first_frame_with_more_to_come() -> None:
-    frames = [7] * 10 + [8] + [8] * 12 + list(range(9, 30))
-    assert back_after(noted(frames), 100.5) == pytest.approx(1.8)  # the lonely one is none
+    frames = [7] * 10 + [8] + [8] * 22 + list(range(9, 40))
+    assert back_after(noted(frames), 100.5) == pytest.approx(2.8)  # the lonely one is none
 
 
 def test_a_picture_that_stays_away_is_not_back() -> None:
@@ -50,6 +59,18 @@ def test_heights() -> None:
     assert first_height(samples, 100, below=480) == pytest.approx(0.2)
     assert first_height(samples, 100.2, at_least=480) == pytest.approx(0.2)
     assert first_height(samples, 100, below=240) is None
+
+
+def test_a_rate_is_that_of_a_second() -> None:
+    samples = [Sample(at=100 + n / 10, bytesReceived=max(0, n - 20) * 1000) for n in range(40)]
+    assert first_rate(samples, 100, 40_000) == pytest.approx(2.5)
+    assert first_rate(samples, 100, 100_000) is None
+
+
+def test_calm_begins_with_the_last_loss() -> None:
+    losses = [(100 + n / 10, min(n, 15)) for n in range(40)]
+    assert first_calm(losses, 100) == pytest.approx(1.5)
+    assert first_calm(losses[:20], 100) is None
 
 
 def test_totals_grow_within_a_stretch() -> None:

@@ -10,8 +10,9 @@ from dataclasses import dataclass, fields
 from itertools import pairwise
 
 FROZEN = 0.35  # seconds without a new frame; looked at each 0.1 s, so 0.25 s and more are
-BACK = 5  # frames in a second are a picture
-BACK_WINDOW = 1.0
+BACK = 5  # frames in so many seconds are a picture, on a busy machine as well
+BACK_WINDOW = 2.0
+RATE_WINDOW = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class Sample:
     height: int = 0
     framesDecoded: int = 0  # noqa: N815 - names of the W3C's statistics
     framesEncoded: int = 0  # noqa: N815
+    bytesReceived: int = 0  # noqa: N815
     packetsReceived: int = 0  # noqa: N815
     packetsLost: int = 0  # noqa: N815
     retransmittedPacketsReceived: int = 0  # noqa: N815
@@ -73,6 +75,34 @@ def back_after(samples: Sequence[Sample], moment: float) -> float | None:
         window = [one for one in later[index:] if one.at <= now.at + BACK_WINDOW]
         if window[-1].framesDecoded - before.framesDecoded >= BACK:
             return now.at - moment
+    return None
+
+
+def rate(samples: Sequence[Sample], begin: float, end: float) -> float:
+    """Bit/s received."""
+    return grown(between(samples, begin, end), "bytesReceived") * 8 / (end - begin)
+
+
+def first_rate(samples: Sequence[Sample], moment: float, at_least: float) -> float | None:
+    """Seconds from the moment to the end of the first second with that rate."""
+    for one in samples:
+        if one.at >= moment + RATE_WINDOW and (
+            rate(samples, one.at - RATE_WINDOW, one.at) >= at_least
+        ):
+            return one.at - moment
+    return None
+
+
+def first_calm(losses: Sequence[tuple[float, int]], moment: float) -> float | None:
+    """Seconds from the moment to the first second in which a total did not grow; the total is
+    given with its times."""
+    since, before = moment, None
+    for at, total in losses:
+        if before is not None and total != before:
+            since = at
+        before = total
+        if at - since >= RATE_WINDOW:
+            return since - moment
     return None
 
 

@@ -10,6 +10,7 @@ from time import monotonic
 from services.conference.calls import Answer, Publish
 from services.media import rtcp, rtp
 from services.media.repair import TRIES
+from services.media.stream import OUTAGE
 from services.media.subscription import MISSES
 from tests.integration.media.peer import RTX_SSRC, VIDEO_SSRC, Peer
 from tests.integration.media.stage import PUBLISHER, SESSION, STREAM, Stage, until, video
@@ -70,6 +71,33 @@ async def test_a_packet_that_never_comes_is_given_up(stage: Stage) -> None:
     track = stage.node.publications[STREAM].tracks["video"]
     await until(lambda: track.given_up == 1, "it is given up")
     assert nacked(publisher) == [11] * TRIES
+
+
+async def test_after_an_outage_a_key_frame_is_asked_for_beside_what_is_missing(
+    stage: Stage,
+) -> None:
+    """Seen: it was asked for only when all repeats were given up, half a second later."""
+    publisher = await stage.publish()
+    publisher.send_rtp(video(10))
+    source = stage.node.publications[STREAM].tracks["video"].layers[0].source
+    assert source is not None
+    await until(lambda: source.highest == 10, "media came")
+    publisher.send_rtp(video(10 + OUTAGE))  # one packet less than an outage
+    publisher.send_rtp(video(11 + 2 * OUTAGE))
+
+    def asked() -> list[tuple[bool, list[int]]]:
+        """Is a key frame, and which packets are asked for, by each compound that asks."""
+        packets = [list(rtcp.packets(compound)) for compound in publisher.rtcp]
+        keys = [any(map(rtcp.key_frames_wanted, one)) for one in packets]
+        nacks = [
+            [n for found in map(rtcp.nacked, one) if found for n in found[1]] for one in packets
+        ]
+        return [one for one in zip(keys, nacks, strict=True) if any(one)]
+
+    await until(lambda: any(key for key, _ in asked()), "a key frame is asked for")
+    of_the_outage = list(range(11 + OUTAGE, 11 + 2 * OUTAGE))
+    place = next(n for n, (_, numbers) in enumerate(asked()) if numbers == of_the_outage)
+    assert [key for key, _ in asked()[: place + 2]] == [False] * (place + 1) + [True]
 
 
 async def test_a_late_packet_is_forwarded_once(stage: Stage) -> None:
