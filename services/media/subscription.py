@@ -30,6 +30,7 @@ MAX_PADDING = 60  # packets at once
 SILENCE = 2.5  # seconds without a word of the client that are an outage
 SOUND = 65_000  # bit/s that a browser sets aside for it, whatever it sends
 REPORTED = 10  # packets that a share lost has to be of
+LOSSY = 0.08  # share lost, whatever is sent, with which each repeat goes out twice
 HOPELESS = 2.0  # seconds between two key frames in place of repeats
 
 
@@ -276,16 +277,17 @@ class Subscription:
                 self._hopeless_at = now
                 self._wants_key_frame = True
             return
-        again: bytes | None = edge.rewritten(packet)
-        payload_type = promise.format.rtx_payload_type
-        if again is not None and payload_type is not None:
-            again = rtp.pack_rtx(again, payload_type, self._next_rtx(kind), promise.rtx_ssrc)
-        if again is None:
-            return
         self.repeated[kind] += 1
         self._repeats_left -= 1
-        self._repeated_bytes += len(again)
-        self._port.send_rtp(edge.endpoint, again)
+        payload_type = promise.format.rtx_payload_type
+        is_lossy = not estimate and self.estimator.floor > LOSSY
+        for _ in range(2 if is_lossy else 1):  # the client waits long before it asks again
+            again: bytes | None = edge.rewritten(packet)
+            if again is not None and payload_type is not None:
+                again = rtp.pack_rtx(again, payload_type, self._next_rtx(kind), promise.rtx_ssrc)
+            if again is not None:
+                self._repeated_bytes += len(again)
+                self._port.send_rtp(edge.endpoint, again)
 
     @staticmethod
     def _is_outdated(edge: Edge, packet: bytes) -> bool:

@@ -17,6 +17,7 @@ from tests.media.network import Profile, Relay
 
 SEED = 20261129
 COUNT = 300
+NARROW = Profile(rate=200_000)
 PAUSE = 0.002  # seconds between two packets, so that a burst of losses is one in time
 
 
@@ -150,3 +151,26 @@ async def test_media_goes_on_after_an_outage_on_both_ways(stage: Stage) -> None:
             relay.impair()
         await call.send(60, 80)
         await until(lambda: call.complete(80), "every packet arrived")
+
+
+async def test_a_viewer_on_a_narrow_way_harms_no_other(stage: Stage) -> None:
+    """It asks for the same packets again and again and asks for key frames, as a page does."""
+    with relays(stage) as (_, downlink):
+        publisher = await stage.publish()
+        good = await stage.subscribe("con_good")
+        call = Call(publisher, await stage.subscribe("con_bad", relay=downlink.address))
+        downlink.impair(up=NARROW, down=NARROW)
+        for number in range(COUNT):
+            publisher.send_rtp(video(number, bytes(1000)))
+            await asyncio.sleep(PAUSE)
+            if number % 10 == 9:
+                first = max(0, number - 100)
+                call.viewer.send_rtcp(rtcp.write_nack(VIDEO_SSRC, list(range(first, number))))
+                call.viewer.send_rtcp(rtcp.write_report() + rtcp.write_pli(VIDEO_SSRC))
+        await until(lambda: len(good.rtp) == COUNT, "the other got every packet")
+        assert downlink.down.lost_video > 0
+        numbers = [struct.unpack("!H", packet[2:4])[0] for packet in good.rtp]
+        assert numbers == list(range(COUNT))
+        subscriptions = stage.node.publications[STREAM].subscriptions
+        assert subscriptions["con_good"].estimate == 0
+        assert subscriptions["con_bad"].repeated["video"] < COUNT

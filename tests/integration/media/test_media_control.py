@@ -217,6 +217,20 @@ async def test_a_packet_is_repeated_once_in_a_round_trip(stage: Stage) -> None:
     assert len(subscriber.rtp) == 4
 
 
+async def test_repeats_on_a_lossy_way_go_out_twice(stage: Stage) -> None:
+    """Seen: with 20 % loss the picture stood for 10 s in a minute, when a repeat was lost, too."""
+    publisher = await stage.publish()
+    subscriber = await stage.subscribe()
+    publisher.send_rtp(video(1))
+    await until(lambda: len(subscriber.rtp) == 1, "media came")
+    publication(stage).subscriptions["con_S"].estimator.floor = 0.2
+    subscriber.send_rtcp(rtcp.write_nack(VIDEO_SSRC, [1]))
+    await until(lambda: len(subscriber.rtp) == 3, "it is repeated twice")
+    first, second = (struct.unpack("!H", packet[2:4])[0] for packet in subscriber.rtp[1:])
+    assert second == first + 1
+    assert subscriber.rtp[1][12:] == subscriber.rtp[2][12:]
+
+
 async def test_a_lost_transport_is_told_unless_the_log_ended_it(stage: Stage) -> None:
     publisher = await stage.publish()
     first, second = await stage.subscribe("con_1"), await stage.subscribe("con_2")
