@@ -272,3 +272,27 @@ async def test_the_sound_of_a_starved_picture_goes_on(stage: Stage) -> None:
     subscription.estimator.estimate = 10_000_000
     await until(lambda: key_frames_asked(publisher) > before, "a key frame is asked for")
     assert not subscription.edges["video"].paused
+
+
+async def test_own_media_that_is_sent_back_pauses_and_goes_on(stage: Stage) -> None:
+    publisher = await stage.publish(loopback=True)
+    subscription = publication(stage).returned
+    assert subscription is not None
+    number = 0
+
+    def sends(estimate: int) -> bool:
+        nonlocal number
+        number += 1
+        subscription.estimator.estimate = estimate
+        publisher.send_rtp(video(number, KEY + bytes(1000)))
+        return subscription.edges["video"].paused
+
+    await until(lambda: sends(30_000), "the picture pauses")
+    publisher.rtp.clear()
+    await until(lambda: not sends(10_000_000), "it goes on")
+
+    def is_back() -> bool:
+        sends(10_000_000)
+        return any(packet[12:].startswith(KEY) for packet in publisher.rtp)
+
+    await until(is_back, "the picture is back")
