@@ -13,6 +13,7 @@ from tests.e2e.server_under_test import Server, eventually
 from tests.media.network import CLEAR, Profile, Relay
 from tests.media.timeline import Sample
 
+OPENING = 60.0  # seconds for the first picture, on a busy machine as well
 OBSERVER = Path(__file__).with_name("observer.js").read_text()
 
 
@@ -55,8 +56,8 @@ async def open_room(
             await client.join(await server.new_token(session))
         publisher, viewer = clients
         stream = await publisher.publish(videoSimulcast=simulcast)
-        await viewer.sees("streamPlaying", stream=stream)
-        await viewer.plays(stream)
+        await viewer.sees("streamPlaying", stream=stream, limit=OPENING)
+        await viewer.plays(stream, limit=OPENING)
         await publisher.page.evaluate("lab.observe()")
         await viewer.page.evaluate("stream => lab.observe(stream)", stream)
         await eventually(lambda: viewer.page.evaluate("lab.samples.length"), what="a sample")
