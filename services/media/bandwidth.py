@@ -23,6 +23,7 @@ WINDOW = 1.0  # seconds over which the sent rate is measured
 TOLERATED = 0.10  # share lost beyond the floor that is no congestion
 HIGHEST_FLOOR = 0.35  # more loss than this is congestion, whatever else
 STORM = 0.3  # share asked for again, beyond the floor, that is a report of its own
+MAX_NACKS = 512  # a second that are remembered
 MOST_STORM = 0.6  # share that is believed
 SIGN_OF_LOSS = 0.03  # share lost beyond the floor that confirms a REMB
 REMB_SHARE = 0.8  # of the sent rate; a REMB below confirms a delay
@@ -58,7 +59,7 @@ class Estimator:
         self._slow_reports = 0
         self._delay: tuple[float, int] | None = None  # round trip in trouble, estimate before
         self._fraction = 0.0  # lost, of the last report
-        self._nacks: deque[tuple[float, int]] = deque()
+        self._nacks: deque[tuple[float, int]] = deque(maxlen=MAX_NACKS)
         self._bad_reports = 0
         self._trouble_at = float("-inf")
         self._settled_at = float("-inf")
@@ -94,7 +95,7 @@ class Estimator:
         chance = sqrt(self.floor * (1 - self.floor) / packets)
         if fraction <= self.floor + TOLERATED + chance:
             self._bad_reports = 0
-            self.floor += (fraction - self.floor) / 8
+            self.floor = min(self.floor + (fraction - self.floor) / 8, HIGHEST_FLOOR)
             if now >= self._settled_at:
                 self._suspicion = None  # less was sent and less was lost: a queue's
             return

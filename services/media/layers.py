@@ -9,7 +9,7 @@ UNLIMITED = 2_500_000  # bit/s of the full layer of a publisher without a limit
 LOWER_LAYERS = (0, 250_000, 900_000)  # bit/s on top with one, two, three layers
 LOWEST_LAYER = 300_000  # bit/s with audio: with less for everybody there is one layer at most
 GROWTH = 1.1  # a layer's rate wanders: a higher one must fit with this much to spare
-STARVED = 0.6  # a picture that gets less than this share of its rate is none
+STARVED = 0.7  # a picture that gets less than this share of its rate is none
 PATIENCE = 3.0  # seconds for a publisher to send less before a subscriber's picture pauses
 
 

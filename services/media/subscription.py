@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from secrets import randbelow
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from . import rtcp, rtp
 from .bandwidth import Estimator
@@ -20,6 +20,7 @@ from .negotiation import Format
 from .padding import write_padding
 from .path import Edge, Source
 from .port import Port
+from .reception import Reception
 from .repair import Allowance, Repeats
 
 REPEATS = 1000  # packets a second
@@ -29,7 +30,6 @@ ATTENTION = 0.25  # seconds between two looks at a subscription, if nothing happ
 MAX_PADDING = 60  # packets at once
 SILENCE = 2.5  # seconds without a word of the client that are an outage
 SOUND = 65_000  # bit/s that a browser sets aside for it, whatever it sends
-REPORTED = 10  # packets that a share lost has to be of
 LOSSY = 0.08  # share lost, whatever is sent, with which each repeat goes out twice
 HOPELESS = 2.0  # seconds between two key frames in place of repeats
 
@@ -59,16 +59,6 @@ class Promise:
     abs_send_time: int = 0
 
 
-class _Told(NamedTuple):
-    """Totals when a share lost was last told."""
-
-    source: Source
-    highest: int
-    lost: int
-    missing: int  # already before us
-    sent: int
-
-
 class Subscription:
     def __init__(
         self,
@@ -94,13 +84,11 @@ class Subscription:
             kind: port.make_edge(leg.endpoint, promise.ssrc, promise.format.payload_type)
             for kind, promise in promises.items()
         }
-        self.nacked = dict.fromkeys(promises, 0)
-        self.repeated = dict.fromkeys(promises, 0)
+        self.nacked, self.repeated, self.lost = (dict.fromkeys(promises, 0) for _ in range(3))
         self.misses = 0
         self.key_frames = 0
         self.round_trip: float | None = None  # seconds
         self.fractions = dict.fromkeys(promises, 0.0)  # lost, of the last report
-        self.lost = dict.fromkeys(promises, 0)
         self.jitters = dict.fromkeys(promises, 0.0)  # ms
         self.estimator = Estimator()
         self._hunger = Hunger()
@@ -110,17 +98,14 @@ class Subscription:
         self._rtx_sequences = {kind: randbelow(0x8000) for kind in promises}
         self._again = {kind: Repeats() for kind in promises}
         self._reported: deque[tuple[int, float]] = deque(maxlen=SENDER_REPORTS)
-        self._second = 0.0
-        self._repeats_left = REPEATS
-        self._misses_left = MISSES
+        self._second, self._repeats_left, self._misses_left = 0.0, REPEATS, MISSES
         self._attended = 0.0
         self._is_padding = False
         self._repeated_bytes = 0
         self._padded_bytes = 0
         self._credit = 0.0  # bytes of padding that are due
         self._allowance = Allowance()
-        self._told: _Told | None = None
-        self._is_cut_off = False  # of the last report: nothing came
+        self._reception = Reception()
         self._heard_at = float("inf")
         self._hopeless_at = float("-inf")
         self._wants_key_frame = False
@@ -205,27 +190,12 @@ class Subscription:
             self._judge(kind, source, block, now)
 
     def _judge(self, kind: str, source: Source, block: rtcp.Block, now: float) -> None:
-        """The share lost on this client's way alone."""
-        sent = self.edges[kind].packets
-        missing = self.stream.missing(source)
-        told = _Told(source, block.highest, block.lost, missing, sent)
-        before = self._told
-        if before is None or before.source is not source:
-            self._told = told
-            return
-        expected = block.highest - before.highest
-        if 0 <= expected < REPORTED:
-            if not expected and sent - before.sent >= REPORTED:
-                self._is_cut_off = True
-                self.estimator.silent(now)
-            return
-        self._told = told
-        if self._is_cut_off or expected < 0:
-            self._is_cut_off = False
+        sent, missing = self.edges[kind].packets, self.stream.missing(source)
+        loss = self._reception.judge(source, block, missing=missing, sent=sent)
+        if loss is not None and loss.packets:
+            self.estimator.lost(*loss, now)
+        elif loss is not None:
             self.estimator.silent(now)
-            return
-        lost = block.lost - before.lost - max(0, missing - before.missing)
-        self.estimator.lost(min(max(0, lost), expected), expected, now)
 
     def _nack(self, packet: rtcp.Packet, now: float) -> None:
         asked = rtcp.nacked(packet)
