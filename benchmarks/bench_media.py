@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 
+import structlog
 import uvloop
 
 from benchmarks.media.forwarding import forwarding
@@ -32,6 +34,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="short: to see whether it works")
     parser.add_argument("--only", choices=SECTIONS, help="one section")
     arguments = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     names = [arguments.only] if arguments.only else list(SECTIONS)
     uvloop.run(drive(names, arguments.quick))
 

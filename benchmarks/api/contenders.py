@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import aiohttp
 
+from benchmarks.janus import installed
 from services.eventlog.commit import encode
 from services.eventlog.jetstream import JetStreamLog, connect
 
@@ -118,7 +119,7 @@ async def contenders(
             ]
         for workload in READS:
             peers[workload] = [_bare(workload, nothing, "GET", size.answers[workload])]
-        if janus.installed():
+        if installed():
             peers[CYCLE] = _rooms(await start(janus.janus(folder / "janus")))
         yield [
             entry

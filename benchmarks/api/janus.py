@@ -1,14 +1,12 @@
-"""Janus, the video room server in C, as a peer: rooms made and destroyed over its HTTP API.
+"""Janus as a peer: rooms made and destroyed over its HTTP API.
 
-Debian's package `janus` (1.1.2), with the VideoRoom plugin, the HTTP transport and nothing else,
-its own configuration, compact JSON and no log of requests. A plain room is in memory only.
-A permanent one is written to the configuration file, which is not synced: it survives the end of
-the process as our commit does, but not a power cut. A higher durability Janus does not have.
+Compact JSON and no log of requests. A plain room is in memory only. A permanent one is written to
+the configuration file, which is not synced: it survives the end of the process as our commit does,
+but not a power cut. A higher durability Janus does not have.
 """
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,39 +14,11 @@ from typing import NamedTuple
 
 import aiohttp
 
+from benchmarks import janus as peer
+
 from .load import Step
 from .rest import http
-from .servers import Server, free_port, listening, running
-
-PLUGIN = "janus.plugin.videoroom"
-
-CONFIG = """
-general: {{
-  configs_folder = "{folder}/conf"
-  plugins_folder = "{folder}/plugins"
-  transports_folder = "{folder}/transports"
-  events_folder = "{folder}/events"
-  loggers_folder = "{folder}/loggers"
-  debug_level = 3
-  session_timeout = 0
-}}
-nat: {{
-  ice_enforce_list = "lo"
-}}
-"""
-HTTP = """
-general: {{
-  json = "compact"
-  base_path = "/janus"
-  http = true
-  https = false
-  ip = "127.0.0.1"
-  port = {port}
-}}
-admin: {{
-  admin_http = false
-}}
-"""
+from .servers import Server
 
 
 class Janus(NamedTuple):
@@ -73,39 +43,14 @@ class Janus(NamedTuple):
 
 @asynccontextmanager
 async def janus(folder: Path) -> AsyncIterator[Janus]:
-    port = free_port()
-    _prepare(folder, port)
-    arguments = ("janus", "-F", str(folder / "conf"))
-    async with running(arguments, folder / "janus.out") as process:
-        await listening(process, port, folder / "janus.out")
-        server = Server("janus", port, process.pid)
-        yield Janus(server, await _attach(port))
-
-
-def installed() -> bool:
-    return shutil.which("janus") is not None and bool(_libraries())
-
-
-def _libraries() -> list[Path]:
-    return list(Path("/usr/lib").glob("*/janus"))
-
-
-def _prepare(folder: Path, port: int) -> None:
-    for name in ("conf", "plugins", "transports", "events", "loggers"):
-        (folder / name).mkdir(parents=True)
-    libraries = _libraries()[0]
-    for name in ("plugins/libjanus_videoroom.so", "transports/libjanus_http.so"):
-        (folder / name).symlink_to(libraries / name)
-    conf = folder / "conf"
-    (conf / "janus.jcfg").write_text(CONFIG.format(folder=folder))
-    (conf / "janus.transport.http.jcfg").write_text(HTTP.format(port=port))
-    (conf / f"{PLUGIN}.jcfg").write_text("general: {\n}\n")
+    async with peer.janus(folder, "http") as (process, port):
+        yield Janus(Server("janus", port, process.pid), await _attach(port))
 
 
 async def _attach(port: int) -> str:
     path = "/janus"
     async with aiohttp.ClientSession() as client:
-        for body in ({"janus": "create"}, {"janus": "attach", "plugin": PLUGIN}):
+        for body in ({"janus": "create"}, {"janus": "attach", "plugin": peer.PLUGIN}):
             url = f"http://127.0.0.1:{port}{path}"
             async with client.post(url, json={**body, "transaction": "bench"}) as answer:
                 path += f"/{(await answer.json())['data']['id']}"
