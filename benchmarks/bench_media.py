@@ -16,9 +16,17 @@ from collections.abc import Awaitable, Callable
 import structlog
 import uvloop
 
+from benchmarks.media.delay import delay
 from benchmarks.media.forwarding import forwarding
+from benchmarks.media.joining import joining
+from benchmarks.media.memory import memory
 
-SECTIONS: dict[str, Callable[[bool], Awaitable[None]]] = {"forwarding": forwarding}
+SECTIONS: dict[str, Callable[[bool], Awaitable[None]]] = {
+    "forwarding": forwarding,
+    "delay": delay,
+    "join": joining,
+    "memory": memory,
+}
 LIMIT = 1200.0  # seconds of one section
 
 

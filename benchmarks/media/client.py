@@ -150,6 +150,7 @@ class Subscriber(BenchPeer):
         self.last = b""  # packet of the video
         self.first_key: asyncio.Event | None = None  # set: decrypt until a key frame comes
         self._stamped: list[tuple[bytes, int]] | None = None
+        self._opened = b"", b""
         self._total = 0
         self._base = -1
         self._highest = 0
@@ -207,7 +208,7 @@ class Subscriber(BenchPeer):
     # When it came
 
     def stamp(self) -> None:
-        """Keep all RTP packets with the kernel's time of their arrival from now on."""
+        """Keep the packets of the video with the kernel's time of their arrival from now on."""
         self._stamped = []
         self.socket.setsockopt(socket.SOL_SOCKET, _TIMESTAMPNS, 1)
 
@@ -228,10 +229,16 @@ class Subscriber(BenchPeer):
                 return
             except OSError:
                 continue
-            if data[0] >= 128 and not 192 <= data[1] <= 223 and extra:
+            if data[0] >= 128 and data[1] & 0x7F == VIDEO and extra:
                 seconds, nanoseconds = _timespec.unpack(extra[0][2])
                 self._stamped.append((data, seconds * 1_000_000_000 + nanoseconds))
             self._take(data)
+
+    def decrypted(self, datagram: bytes) -> bytes:
+        """Libsrtp opens a packet once; the last one may be asked for again."""
+        if datagram is not self._opened[0]:
+            self._opened = datagram, super().decrypted(datagram)
+        return self._opened[1]
 
     # What goes back
 

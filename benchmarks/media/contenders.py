@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
 from importlib.util import find_spec
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from benchmarks import janus
@@ -56,10 +55,3 @@ def started(name: str) -> AbstractAsyncContextManager[Contender]:
         return videoroom(0)
     return tertulia(name)
 
-
-def resident(pid: int) -> int:
-    """Bytes of memory that only this process holds, and what it shares by halves and so on."""
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) * 1024
-    raise SystemExit("no Pss in smaps_rollup")
