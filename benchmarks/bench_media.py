@@ -18,6 +18,7 @@ import uvloop
 
 from benchmarks.media.delay import delay
 from benchmarks.media.forwarding import forwarding
+from benchmarks.media.grid import grid
 from benchmarks.media.joining import joining
 from benchmarks.media.memory import memory
 
@@ -26,6 +27,7 @@ SECTIONS: dict[str, Callable[[bool], Awaitable[None]]] = {
     "delay": delay,
     "join": joining,
     "memory": memory,
+    "grid": grid,
 }
 LIMIT = 1200.0  # seconds of one section
 

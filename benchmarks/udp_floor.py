@@ -27,9 +27,7 @@ SIZE = 2048
 
 def session(key: bytes, direction: int) -> pylibsrtp.Session:
     profile = pylibsrtp.Policy.SRTP_PROFILE_AEAD_AES_256_GCM
-    return pylibsrtp.Session(
-        pylibsrtp.Policy(key=key, ssrc_type=direction, srtp_profile=profile)
-    )
+    return pylibsrtp.Session(pylibsrtp.Policy(key=key, ssrc_type=direction, srtp_profile=profile))
 
 
 class Forwarder:

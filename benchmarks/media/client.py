@@ -159,6 +159,10 @@ class Subscriber(BenchPeer):
 
     # What comes
 
+    def detach(self) -> None:
+        """Receive no more: somebody else does."""
+        self._loop.remove_reader(self.socket.fileno())
+
     def _take(self, data: bytes) -> None:
         if data[0] < 128:
             super()._take(data)
@@ -324,7 +328,13 @@ class Publisher(BenchPeer):
                     self.estimates += 1
 
     def frame(
-        self, count: int, size: int, *, ticks: int = 3000, key: bool = False, stamp: int | None = None
+        self,
+        count: int,
+        size: int,
+        *,
+        ticks: int = 3000,
+        key: bool = False,
+        stamp: int | None = None,
     ) -> Iterator[bytes]:
         """One picture in `count` packets of `size` bytes, ready to go out. Each carries the time
         at which it was made, or `stamp` and the numbers that follow."""

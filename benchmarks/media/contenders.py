@@ -54,4 +54,3 @@ def started(name: str) -> AbstractAsyncContextManager[Contender]:
     if name == THREADS:
         return videoroom(0)
     return tertulia(name)
-

@@ -92,5 +92,7 @@ async def delay(quick: bool) -> None:
             found, wrong = await contest(row.name, count, seconds)
             shown = [f"{mine - its:.3f}" for mine, its in zip(found, floor, strict=True)]
             remark = f"NOT VALID: {' and '.join(wrong)}" if wrong else ""
-            table.add(row.title, f"1 to {count}", *shown, f"{floor.p50:.3f}, {floor.p99:.3f}", remark)
+            table.add(
+                row.title, f"1 to {count}", *shown, f"{floor.p50:.3f}, {floor.p99:.3f}", remark
+            )
     table.print()

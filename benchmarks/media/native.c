@@ -12,9 +12,8 @@ enum { BATCH = 64, SIZE = 2048, HEAD = 64, READY = 256 };
 
 /* What came on one socket, by kind, and the head of the last packet of the video. */
 struct tally {
-    uint64_t video, audio, repeats, control;
+    uint32_t video, audio, repeats, control;
     uint8_t last[12];
-    int32_t socket;
 };
 
 static void count(struct tally *tally, const uint8_t *packet, unsigned size)
@@ -37,7 +36,7 @@ static void count(struct tally *tally, const uint8_t *packet, unsigned size)
     }
 }
 
-/* Receive on all sockets of `epoll`, whose events hold the index of a tally, until `*stop`. */
+/* Receive on all sockets of `epoll` until `*stop`. The tallies are by file descriptor. */
 int drain(int epoll, struct tally *tallies, volatile int *stop)
 {
     static uint8_t memory[BATCH][HEAD];
@@ -53,10 +52,10 @@ int drain(int epoll, struct tally *tallies, volatile int *stop)
         if (found < 0 && errno != EINTR)
             return -errno;
         for (int i = 0; i < found; i++) {
-            struct tally *tally = &tallies[ready[i].data.u32];
-            int got = recvmmsg(tally->socket, messages, BATCH, MSG_DONTWAIT, 0);
+            int socket = ready[i].data.fd;
+            int got = recvmmsg(socket, messages, BATCH, MSG_DONTWAIT, 0);
             for (int j = 0; j < got; j++)
-                count(tally, memory[j], messages[j].msg_len);
+                count(&tallies[socket], memory[j], messages[j].msg_len);
         }
     }
     return 0;

@@ -1,0 +1,230 @@
+"""Sessions of seven people who all see and hear one another, and a minute's talk of theirs.
+
+What they send is made and encrypted before a window, so that sending costs little. Nearly all
+subscribers are received in C and only counted; one of a session is watched, for the delay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import random
+import time
+from collections.abc import Callable
+from time import monotonic
+from typing import NamedTuple
+
+import pylibsrtp
+
+from .client import STAMP, Publisher, Subscriber, payload
+from .contenders import Contender
+from .native import Drain, Tally
+
+PEOPLE = 7
+FRAMES = (2, 2, 3)  # packets of the frames in turn: 616 kbit/s at 30 frames a second
+KEY = 12  # packets of a key frame, one in each window
+SIZE, SOUND = 1100, 120  # bytes of RTP
+FRAME_SECONDS, SOUND_SECONDS = 1 / 30, 0.02
+WATCHED = 12  # subscribers of all
+JOINING = 8  # at once
+MEETING = 8.0  # seconds until everybody has had a sender report
+TICKS = 1000  # of a second
+
+
+class Sent(NamedTuple):
+    due: float  # seconds after the start of the window
+    publisher: Publisher
+    first: int  # number of the first packet
+    datagrams: list[bytes]
+
+
+class Window(NamedTuple):
+    expected: int  # packets at all subscribers
+    arrived: int
+    delays: list[float]  # ms, of the watched
+    late: list[float]  # ms after the time, of each of our own ticks
+    seconds: float
+
+
+class Seat:
+    """A subscriber. `count` sees both kinds of packets, however they are received."""
+
+    def __init__(self, subscriber: Subscriber) -> None:
+        self.subscriber = subscriber
+        self.watched = False
+        self.tally: Tally | None = None
+        self._reported = 0
+
+    def leave_to(self, drain: Drain) -> None:
+        self.subscriber.detach()
+        self.tally = drain.take(self.subscriber.socket)
+        self._reported = 0
+
+    @property
+    def count(self) -> int:
+        if self.tally is not None:
+            return self.tally.video + self.tally.audio
+        return self.subscriber.count + self.subscriber.sounds
+
+    def report(self) -> None:
+        one = self.subscriber
+        if self.tally is not None:
+            one.last, one.count = bytes(self.tally.last), self.tally.video
+        one.report(one.count - self._reported)
+        self._reported = one.count
+
+
+class Session:
+    def __init__(self, number: int) -> None:
+        self.publishers = [Publisher() for _ in range(PEOPLE)]
+        self.seats: list[Seat] = []
+        self._name = f"ses_{number}"
+
+    async def meet(self, contender: Contender) -> None:
+        for index, one in enumerate(self.publishers):
+            await contender.publish(one, f"{self._name}_{index}")
+        for index in range(PEOPLE):
+            for other in range(PEOPLE):
+                if other != index:
+                    subscriber = Subscriber()
+                    self.seats.append(Seat(subscriber))
+                    name = f"{self._name}_{index}"
+                    await contender.subscribe(subscriber, f"{self._name}_{other}", name)
+
+    async def warm(self) -> None:
+        """Until everybody had a sender report, without which Janus keeps no history."""
+        async with asyncio.timeout(MEETING):
+            while not all(seat.subscriber.sender_reports for seat in self.seats):
+                for one in self.publishers:
+                    one.send(one.frame(1, SIZE, key=True))
+                    one.report()
+                await asyncio.sleep(0.1)
+        for seat in self.seats:
+            seat.report()
+
+    async def close(self) -> None:
+        for peer in (*self.publishers, *(seat.subscriber for seat in self.seats)):
+            await peer.close()
+
+
+class Sessions:
+    def __init__(self, contender: Contender, drain: Drain) -> None:
+        self._contender, self._drain = contender, drain
+        self._all: list[Session] = []
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    async def more(self, count: int) -> None:
+        limit = asyncio.Semaphore(JOINING)
+        added = [Session(len(self._all) + index) for index in range(count)]
+        self._all += added
+
+        async def one(session: Session) -> None:
+            async with limit:
+                await session.meet(self._contender)
+                await session.warm()
+                for seat in session.seats[1:]:
+                    seat.leave_to(self._drain)
+
+        async with asyncio.TaskGroup() as group:
+            for session in added:
+                group.create_task(one(session))
+
+    async def window(self, count: int, seconds: float, before: Callable[[], None]) -> Window:
+        """The first `count` sessions talk. `before` is called when all is ready."""
+        talking = self._all[:count]
+        seats = [seat for session in talking for seat in session.seats]
+        publishers = [one for session in talking for one in session.publishers]
+        watched = [session.seats[0].subscriber for session in talking[:WATCHED]]
+        schedule, packets = written(publishers, seconds)
+        gc.collect()
+        gc.disable()  # we stop long with so many objects
+        try:
+            for subscriber in watched:
+                subscriber.stamp()
+            arrived = sum(seat.count for seat in seats)
+            before()
+            started = monotonic()
+            times, late = await spoken(schedule, packets, seconds, publishers, seats)
+            took = monotonic() - started
+            arrived = await settled(seats) - arrived
+        finally:
+            gc.enable()
+        delays = [delay for one in watched for delay in measured(one, times)]
+        return Window(packets * (PEOPLE - 1), arrived, delays, late, took)
+
+    async def close(self) -> None:
+        for session in self._all:
+            await session.close()
+
+
+def written(publishers: list[Publisher], seconds: float) -> tuple[list[Sent], int]:
+    """What everybody sends, by time, and the number of packets."""
+    schedule, number = [], 0
+    for one in publishers:
+        phase = random.random() * FRAME_SECONDS
+        frames = int(seconds / FRAME_SECONDS)
+        key = random.randrange(frames)
+        for index in range(frames):
+            count = KEY if index == key else FRAMES[index % len(FRAMES)]
+            made = list(one.frame(count, SIZE, key=index == key, stamp=number))
+            schedule.append(Sent(phase + index * FRAME_SECONDS, one, number, made))
+            number += count
+        for index in range(int(seconds / SOUND_SECONDS)):
+            due = phase + index * SOUND_SECONDS
+            schedule.append(Sent(due, one, number, [one.sound(SOUND, number)]))
+            number += 1
+    schedule.sort(key=lambda sent: sent.due)
+    return schedule, number
+
+
+async def spoken(
+    schedule: list[Sent],
+    packets: int,
+    seconds: float,
+    publishers: list[Publisher],
+    seats: list[Seat],
+) -> tuple[list[int], list[float]]:
+    """Send it all, with the reports of every second spread over it. UTC ns of each packet, and how
+    late we were."""
+    times, late = [0] * packets, []
+    start, tick, position = monotonic(), 0, 0
+    while position < len(schedule):
+        now = monotonic() - start
+        if now < tick / TICKS:
+            await asyncio.sleep(tick / TICKS - now)
+            continue
+        late.append((now - tick / TICKS) * 1e3)
+        while position < len(schedule) and schedule[position].due <= now:
+            _, publisher, first, datagrams = schedule[position]
+            position += 1
+            times[first : first + len(datagrams)] = [time.time_ns()] * len(datagrams)
+            publisher.send(datagrams)
+        for seat in seats[tick % TICKS :: TICKS]:
+            seat.report()
+        for one in publishers[tick % TICKS :: TICKS]:
+            one.report()
+        tick += 1
+        await asyncio.sleep(0)
+    return times, late
+
+
+async def settled(seats: list[Seat]) -> int:
+    before, now = -1, 0
+    while now != before:
+        before = now
+        await asyncio.sleep(0.2)
+        now = sum(seat.count for seat in seats)
+    return now
+
+
+def measured(subscriber: Subscriber, times: list[int]) -> list[float]:
+    delays = []
+    for packet, at in subscriber.stamped():
+        try:
+            number = STAMP.unpack_from(payload(subscriber.decrypted(packet)), 4)[0]
+        except pylibsrtp.Error:  # came twice
+            continue
+        delays.append((at - times[number]) / 1e6)
+    return delays
