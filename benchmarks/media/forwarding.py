@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from benchmarks.cpu import cpu_seconds
 
-from .contenders import JANUS, THREADS, Row, rows, started
+from .contenders import JANUS, THREADS, Row, rows, started, threads
 from .floor import FLOORS, floor, floors
 from .pace import RATE, SIZE, Pace, complaints, stage
 from .table import Table
@@ -38,9 +38,9 @@ class Contest(NamedTuple):
     complaints: tuple[str, ...] = ()
 
 
-async def contest(name: str, count: int, windows: int, seconds: float) -> Contest:
+async def contest(name: str, count: int, seconds: float) -> Contest:
     async with started(name) as contender, stage(contender, count) as pace:
-        costs, share = await measured(pace, contender.pid, windows, seconds)
+        costs, share = await measured(pace, contender.pid, seconds)
         asked = sum(one.asked for one in pace.subscribers)
         repeats = sum(one.repeats for one in pace.subscribers)
         return Contest(
@@ -53,44 +53,44 @@ async def contest(name: str, count: int, windows: int, seconds: float) -> Contes
         )
 
 
-async def measured(
-    pace: Pace, pid: int, windows: int, seconds: float
-) -> tuple[dict[Load, float], float]:
-    count, shares = len(pace.subscribers), []
-    costs: dict[Load, list[float]] = {}
-    for _ in range(windows):
-        for burst in BURSTS:
-            arrived, before = await pace.settled(), cpu_seconds(pid)
-            sent = await pace.send(seconds, burst)
-            arrived = await pace.settled() - arrived
-            used = cpu_seconds(pid) - before
-            costs.setdefault(Load(count, burst), []).append(used / max(arrived, 1) * 1e6)
-            shares.append(arrived / (sent * count))
-    return {load: statistics.median(found) for load, found in costs.items()}, min(shares)
+async def measured(pace: Pace, pid: int, seconds: float) -> tuple[dict[Load, float], float]:
+    count, costs, shares = len(pace.subscribers), {}, []
+    for burst in BURSTS:
+        arrived, before = await pace.settled(), cpu_seconds(pid)
+        sent = await pace.send(seconds, burst)
+        arrived = await pace.settled() - arrived
+        used = cpu_seconds(pid) - before
+        costs[Load(count, burst)] = used / max(arrived, 1) * 1e6
+        shares.append(arrived / (sent * count))
+    return costs, min(shares)
 
 
 async def bare(kind: str, count: int, seconds: float) -> Contest:
     async with floor(kind, count) as (pid, pace):
         await pace.send(0.5, 4)
-        return Contest(*await measured(pace, pid, 1, seconds))
+        return Contest(*await measured(pace, pid, seconds))
+
+
+def everybody() -> list[Row]:
+    return [*rows(), threads()]
 
 
 async def forwarding(quick: bool) -> None:
-    rounds, windows, seconds = (1, 1, 1.0) if quick else (3, 2, 2.0)
-    results: dict[str, list[Contest]] = {row.name: [] for row in rows()}
+    rounds, seconds = (1, 1.0) if quick else (3, 3.0)
+    results: dict[str, list[Contest]] = {row.name: [] for row in everybody()}
     bottoms: dict[str, list[Contest]] = {kind: [] for kind in floors()}
     for number in range(rounds):
         for count in COUNTS:
-            for row in rows():
+            for row in everybody():
                 if not row.missing and (number == 0 or row.name != THREADS):
-                    results[row.name].append(await contest(row.name, count, windows, seconds))
+                    results[row.name].append(await contest(row.name, count, seconds))
             if number == 0:
                 for kind, found in bottoms.items():
                     found.append(await bare(kind, count, seconds))
     print("## CPU for a forwarded packet\n")
     print(
         f"{RATE} packets/s of {SIZE} B; µs of the server's CPU, median and range of {rounds} "
-        f"interleaved rounds (the last five rows: one) of {windows} x {seconds:g} s.\n"
+        f"interleaved rounds of {seconds:g} s (`{threads().title}` and bare UDP: one round).\n"
     )
     report(results, bottoms)
     for row in rows():
@@ -102,7 +102,7 @@ async def forwarding(quick: bool) -> None:
 def report(results: dict[str, list[Contest]], bottoms: dict[str, list[Contest]]) -> None:
     heads = ("delivered", "RTX for NACKs", "SRTP", "transport-cc from the publisher")
     table = Table("", *map(str, LOADS), *heads)
-    for row in rows():
+    for row in everybody():
         if row.missing:
             table.add(row.title, f"not measured: {row.missing}")
             continue

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from benchmarks.cpu import cpu_seconds
 
-from .contenders import THREADS, Contender, rows, started
+from .contenders import Contender, rows, started
 from .native import Drain, available
 from .sessions import PEOPLE, Sessions
 from .table import Table, percentile
@@ -126,15 +126,13 @@ async def grid(quick: bool) -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     print(
-        f"A session is {PEOPLE} publishers (616 kbit/s of VP8 at 30 frames/s, Opus at 50 packets/s) "
-        f"and {SUBSCRIPTIONS} subscriptions to both. Every point is in the table.\n"
+        f"A session is {PEOPLE} publishers (616 kbit/s of VP8 at 30 frames/s, Opus at 50 packets/s)"
+        f" and {SUBSCRIPTIONS} subscriptions to both. Every point is in the table.\n"
     )
     heads = ("sessions", "subscriptions", "packets/s out", "lost", "delay p50", "p99, ms")
     table = Table("", *heads, "server CPU", "")
     verdicts = []
     for row in rows():
-        if row.name == THREADS:
-            continue
         if row.missing:
             table.add(row.title, f"not measured: {row.missing}")
             continue

@@ -19,7 +19,7 @@ FRAMES = 30  # a second
 SIZE, DELTA, KEY = 1100, 2, 12  # bytes of a packet, packets of a frame and of a key frame
 ENCODING = 0.02  # seconds from the request to a key frame, and then until the next frame is due
 LIMIT = 10.0  # seconds of one join
-PAUSE = 0.5  # seconds between joins: a server asks for key frames once in a while only
+PAUSE = 0.4  # seconds between joins: a server asks for key frames once in a while only
 
 
 async def pictures(publisher: Publisher) -> None:
