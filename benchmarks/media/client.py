@@ -66,6 +66,7 @@ class BenchPeer(Peer):
 
     def profile(self) -> str:
         """Name of the SRTP profile of the connection."""
+        assert self.dtls._ssl is not None
         name = self.dtls._ssl.get_selected_srtp_profile()
         return PROFILES.get(name, name.decode())
 

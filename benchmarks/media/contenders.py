@@ -13,7 +13,7 @@ from benchmarks import janus
 
 from .client import Publisher, Subscriber
 from .tertulia import tertulia
-from .videoroom import videoroom
+from .videoroom import own_address, videoroom
 
 
 class Contender(Protocol):
@@ -39,7 +39,9 @@ PUMP, TWIN, JANUS, THREADS = "c", "python", "janus1", "janus"
 
 def rows() -> list[Row]:
     no_pump = "" if find_spec("services.media.pump") else "not in this tree"
-    no_janus = "" if janus.installed() else "not installed (Debian's package `janus`)"
+    no_janus = "" if own_address() else "this machine has no address but 127.0.0.1"
+    if not janus.installed():
+        no_janus = "not installed (Debian's package `janus`)"
     return [
         Row(PUMP, "Tertulia, C pump", no_pump, 0.45),
         Row(TWIN, "Tertulia, Python twin", "", 1.2),

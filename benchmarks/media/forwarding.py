@@ -17,11 +17,11 @@ BURSTS = (4, 1)  # packets that are sent at once
 
 
 class Load(NamedTuple):
-    count: int  # subscribers
+    subscribers: int
     burst: int
 
     def __str__(self) -> str:
-        return f"1 to {self.count}, {'bursts of 4' if self.burst > 1 else 'no bursts'}"
+        return f"1 to {self.subscribers}, {'bursts of 4' if self.burst > 1 else 'no bursts'}"
 
 
 LOADS = [Load(count, burst) for burst in BURSTS for count in COUNTS]

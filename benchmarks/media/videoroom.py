@@ -76,7 +76,7 @@ class Api:
         session = {"session_id": self._session} if self._session else {}
         await self._socket.send_json({**message, **session, "transaction": transaction})
         async with asyncio.timeout(ANSWER_SECONDS):
-            reply = await waiting
+            reply: Message = await waiting
         if reply["janus"] == "error":
             raise SystemExit(f"Janus: {reply['error']}")
         return reply
@@ -128,9 +128,13 @@ def with_candidate(peer: BenchPeer, description: str) -> str:
 
 
 def own_address() -> str:
-    """libnice gathers no 127.0.0.1: the machine's own address, over the loopback device as well."""
+    """libnice gathers no 127.0.0.1: the machine's own address, over the loopback device as well.
+    "" if it has none."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect(("198.51.100.1", 9))  # sends nothing
+        try:
+            probe.connect(("198.51.100.1", 9))  # sends nothing
+        except OSError:
+            return ""
         return str(probe.getsockname()[0])
 
 
