@@ -83,7 +83,7 @@ bench-api: $(TEST_READY) ## What a REST request costs, beside bare handlers, ins
 bench-log: $(TEST_READY) ## What the event log costs
 	$(BIN)/python -m benchmarks.bench_log
 
-bench-media: $(TEST_READY) ## What a forwarded packet costs
+bench-media: $(TEST_READY) ## What forwarded media costs, beside Janus; 15 minutes
 	$(BIN)/python -m benchmarks.bench_media
 
 bench-projection: $(TEST_READY) ## What building the projection anew costs

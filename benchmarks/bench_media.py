@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 import uvloop
 
+from benchmarks.cpu import busy_share
 from benchmarks.media.delay import delay
 from benchmarks.media.forwarding import forwarding
 from benchmarks.media.grid import grid
@@ -30,10 +31,16 @@ SECTIONS: dict[str, Callable[[bool], Awaitable[None]]] = {
     "memory": memory,
     "grid": grid,
 }
+QUIET = 0.05  # share of the machine's CPU
 LIMIT = 1200.0  # seconds of one section
 
 
 async def drive(names: list[str], quick: bool) -> None:
+    busy = busy_share()
+    if busy > QUIET:
+        print(
+            f"**This machine was {busy:.0%} busy before we began: figures and ratios are off.**\n"
+        )
     for name in names:
         async with asyncio.timeout(LIMIT):
             await SECTIONS[name](quick)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import pylibsrtp
 
-from .client import STAMP, Publisher, Subscriber, payload
+from .client import CHECK, STAMP, BenchPeer, Publisher, Subscriber, payload
 from .contenders import Contender
 from .native import Drain, Tally
 
@@ -102,8 +102,12 @@ class Session:
         for seat in self.seats:
             seat.report()
 
+    @property
+    def peers(self) -> list[BenchPeer]:
+        return [*self.publishers, *(seat.subscriber for seat in self.seats)]
+
     async def close(self) -> None:
-        for peer in (*self.publishers, *(seat.subscriber for seat in self.seats)):
+        for peer in self.peers:
             await peer.close()
 
 
@@ -128,8 +132,17 @@ class Sessions:
                     seat.leave_to(self._drain)
 
         async with asyncio.TaskGroup() as group:
-            for session in added:
-                group.create_task(one(session))
+            checking = group.create_task(self._checks())
+            await asyncio.gather(*(group.create_task(one(session)) for session in added))
+            checking.cancel()
+
+    async def _checks(self) -> None:
+        """Those who wait for the others stay connected."""
+        while True:
+            await asyncio.sleep(CHECK)
+            for peer in (peer for session in self._all for peer in session.peers):
+                if peer.connected.is_set():
+                    peer.keep_alive()
 
     async def window(self, count: int, seconds: float, before: Callable[[], None]) -> Window:
         """The first `count` sessions talk. `before` is called when all is ready."""
