@@ -1,4 +1,4 @@
-"""Sessions of seven people who all see and hear one another, and a minute's talk of theirs.
+"""Sessions of seven people who all see and hear one another.
 
 What they send is made and encrypted before a window, so that sending costs little. Nearly all
 subscribers are received in C and only counted; one of a session is watched, for the delay.
@@ -27,7 +27,7 @@ SIZE, SOUND = 1100, 120  # bytes of RTP
 FRAME_SECONDS, SOUND_SECONDS = 1 / 30, 0.02
 WATCHED = 12  # subscribers of all
 JOINING = 8  # at once
-MEETING = 8.0  # seconds until everybody has had a sender report
+MEETING = 20.0  # seconds at most until everybody has had a sender report
 TICKS = 1000  # of a second
 
 
@@ -115,6 +115,7 @@ class Sessions:
     def __init__(self, contender: Contender, drain: Drain) -> None:
         self._contender, self._drain = contender, drain
         self._all: list[Session] = []
+        self._packets = 0  # of all windows: packets are numbered
 
     def __len__(self) -> int:
         return len(self._all)
@@ -150,7 +151,9 @@ class Sessions:
         seats = [seat for session in talking for seat in session.seats]
         publishers = [one for session in talking for one in session.publishers]
         watched = [session.seats[0].subscriber for session in talking[:WATCHED]]
-        schedule, packets = written(publishers, seconds)
+        first = self._packets
+        schedule, self._packets = written(publishers, seconds, first)
+        packets = self._packets - first
         gc.collect()
         gc.disable()  # we stop long with so many objects
         try:
@@ -159,7 +162,7 @@ class Sessions:
             arrived = sum(seat.count for seat in seats)
             before()
             started = monotonic()
-            times, late = await spoken(schedule, packets, seconds, publishers, seats)
+            times, late = await spoken(schedule, publishers, seats)
             took = monotonic() - started
             arrived = await settled(seats) - arrived
         finally:
@@ -172,9 +175,9 @@ class Sessions:
             await session.close()
 
 
-def written(publishers: list[Publisher], seconds: float) -> tuple[list[Sent], int]:
-    """What everybody sends, by time, and the number of packets."""
-    schedule, number = [], 0
+def written(publishers: list[Publisher], seconds: float, number: int) -> tuple[list[Sent], int]:
+    """What everybody sends, by time, and the number of the next packet."""
+    schedule = []
     for one in publishers:
         phase = random.random() * FRAME_SECONDS
         frames = int(seconds / FRAME_SECONDS)
@@ -193,15 +196,12 @@ def written(publishers: list[Publisher], seconds: float) -> tuple[list[Sent], in
 
 
 async def spoken(
-    schedule: list[Sent],
-    packets: int,
-    seconds: float,
-    publishers: list[Publisher],
-    seats: list[Seat],
-) -> tuple[list[int], list[float]]:
-    """Send it all, with the reports of every second spread over it. UTC ns of each packet, and how
-    late we were."""
-    times, late = [0] * packets, []
+    schedule: list[Sent], publishers: list[Publisher], seats: list[Seat]
+) -> tuple[dict[int, int], list[float]]:
+    """Send it all, with the reports of every second spread over it. UTC ns of each packet, by
+    its number, and how late we were."""
+    times: dict[int, int] = {}
+    late: list[float] = []
     start, tick, position = monotonic(), 0, 0
     while position < len(schedule):
         now = monotonic() - start
@@ -212,8 +212,10 @@ async def spoken(
         while position < len(schedule) and schedule[position].due <= now:
             _, publisher, first, datagrams = schedule[position]
             position += 1
-            times[first : first + len(datagrams)] = [time.time_ns()] * len(datagrams)
-            publisher.send(datagrams)
+            now_ns = time.time_ns()
+            for index, datagram in enumerate(datagrams):
+                times[first + index] = now_ns
+                publisher.raw(datagram)
         for seat in seats[tick % TICKS :: TICKS]:
             seat.report()
         for one in publishers[tick % TICKS :: TICKS]:
@@ -232,12 +234,13 @@ async def settled(seats: list[Seat]) -> int:
     return now
 
 
-def measured(subscriber: Subscriber, times: list[int]) -> list[float]:
+def measured(subscriber: Subscriber, times: dict[int, int]) -> list[float]:
     delays = []
     for packet, at in subscriber.stamped():
         try:
             number = STAMP.unpack_from(payload(subscriber.decrypted(packet)), 4)[0]
         except pylibsrtp.Error:  # came twice
             continue
-        delays.append((at - times[number]) / 1e6)
+        if number in times:  # not of a window before
+            delays.append((at - times[number]) / 1e6)
     return delays
