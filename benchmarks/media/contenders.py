@@ -6,6 +6,7 @@ Each offers the same two steps: `publish` connects a publisher, `subscribe` a su
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
+from importlib import import_module
 from importlib.util import find_spec
 from typing import NamedTuple, Protocol
 
@@ -37,13 +38,23 @@ class Row(NamedTuple):
 PUMP, TWIN, JANUS, THREADS = "c", "python", "janus1", "janus"
 
 
+def _no_pump() -> str:
+    if find_spec("services.media.pump") is None:
+        return "not in this tree"
+    pump = import_module("services.media.pump")
+    try:
+        pump.load()
+    except pump.PumpMissing as error:
+        return str(error)
+    return ""
+
+
 def rows() -> list[Row]:
-    no_pump = "" if find_spec("services.media.pump") else "not in this tree"
     no_janus = "" if own_address() else "this machine has no address but 127.0.0.1"
     if not janus.installed():
         no_janus = "not installed (Debian's package `janus`)"
     return [
-        Row(PUMP, "Tertulia, C pump", no_pump, 0.45),
+        Row(PUMP, "Tertulia, C pump", _no_pump(), 0.45),
         Row(TWIN, "Tertulia, Python twin", "", 1.2),
         Row(JANUS, "Janus, event_loops = 1", no_janus),
     ]
