@@ -143,15 +143,16 @@ class BenchPeer(Peer):
 
 
 class Subscriber(BenchPeer):
-    """`count`: packets of the video, `sounds`: of the audio, `repeats`: those that came as RTX."""
+    """`count`: packets of the video, `sounds`: of the audio, `asked` for again, `answered` so."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.count = self.sounds = self.repeats = self.asked = self.sender_reports = 0
+        self.count = self.sounds = self.asked = self.answered = self.sender_reports = 0
         self.last = b""  # packet of the video
         self.first_key: asyncio.Event | None = None  # set: decrypt until a key frame comes
         self._stamped: list[tuple[bytes, int]] | None = None
         self._opened = b"", b""
+        self._wanted: set[int] = set()
         self._total = 0
         self._base = -1
         self._highest = 0
@@ -177,7 +178,7 @@ class Subscriber(BenchPeer):
         elif kind == AUDIO:
             self.sounds += 1
         elif kind == RTX:
-            self.repeats += 1
+            self._repeated(data)
         elif 192 <= data[1] <= 223:
             self._control(data)
 
@@ -191,6 +192,19 @@ class Subscriber(BenchPeer):
         if found[0] & 0x10 and not found[1] & 0x01:
             self.first_key.set()
             self.first_key = None
+
+    def _repeated(self, data: bytes) -> None:
+        """Servers also probe the network with RTX that nobody asked for."""
+        if self._receive is None:
+            return
+        try:
+            found = payload(self._receive.unprotect(data))
+        except pylibsrtp.Error:
+            return
+        original = int.from_bytes(found[:2], "big")
+        if original in self._wanted:
+            self._wanted.discard(original)
+            self.answered += 1
 
     def _control(self, data: bytes) -> None:
         if self._receive is None:
@@ -245,6 +259,11 @@ class Subscriber(BenchPeer):
             self._opened = datagram, super().decrypted(datagram)
         return self._opened[1]
 
+    def begin(self) -> None:
+        """Count what is asked for and what is told from now on."""
+        self.asked = self.answered = self.sender_reports = 0
+        self._wanted.clear()
+
     # What goes back
 
     def want_key_frame(self) -> None:
@@ -279,7 +298,8 @@ class Subscriber(BenchPeer):
         wanted = {number - random.randrange(2, 60) & 0xFFFF for _ in range(count)}
         for one in sorted(wanted):
             self.send_rtcp(write_report() + write_nack(ssrc, [one]))
-        self.asked += len(wanted)
+        self.asked += len(wanted - self._wanted)
+        self._wanted |= wanted
 
 
 class Publisher(BenchPeer):

@@ -33,7 +33,7 @@ class Contest(NamedTuple):
     costs: dict[Load, float]  # us for a packet that arrived
     share: float  # of the packets that arrived, of the worst window
     profile: str = ""
-    repeats: str = ""
+    answered: str = ""
     transport_numbers: bool = False
     complaints: tuple[str, ...] = ()
 
@@ -42,12 +42,12 @@ async def contest(name: str, count: int, seconds: float) -> Contest:
     async with started(name) as contender, stage(contender, count) as pace:
         costs, share = await measured(pace, contender.pid, seconds)
         asked = sum(one.asked for one in pace.subscribers)
-        repeats = sum(one.repeats for one in pace.subscribers)
+        answered = sum(one.answered for one in pace.subscribers)
         return Contest(
             costs,
             share,
             pace.subscribers[0].profile(),
-            f"{repeats} of {asked}",
+            f"{answered} of {asked}",
             pace.publisher.transport_numbers,
             complaints(pace, share),
         )
@@ -100,7 +100,7 @@ async def forwarding(quick: bool) -> None:
 
 
 def report(results: dict[str, list[Contest]], bottoms: dict[str, list[Contest]]) -> None:
-    heads = ("delivered", "RTX for NACKs", "SRTP", "transport-cc from the publisher")
+    heads = ("delivered", "NACKs answered", "SRTP", "transport-cc from the publisher")
     table = Table("", *map(str, LOADS), *heads)
     for row in everybody():
         if row.missing:
@@ -109,7 +109,7 @@ def report(results: dict[str, list[Contest]], bottoms: dict[str, list[Contest]])
         contests = results[row.name]
         last = contests[-1]
         numbers = "yes" if last.transport_numbers else "no"
-        table.add(row.title, *cells(contests), last.repeats, last.profile, numbers)
+        table.add(row.title, *cells(contests), last.answered, last.profile, numbers)
     for kind, contests in bottoms.items():
         table.add(f"bare UDP: {FLOORS[kind]}", *cells(contests), "", "", "")
     table.print()

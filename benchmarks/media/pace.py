@@ -77,7 +77,7 @@ async def stage(contender: Contender, count: int) -> AsyncIterator[Pace]:
         pace = Pace(publisher, subscribers)
         await pace.send(WARM, 4)
         for one in subscribers:
-            one.asked = one.repeats = one.sender_reports = 0
+            one.begin()
             one.want_key_frame()
         yield pace
     finally:
@@ -92,9 +92,9 @@ def complaints(pace: Pace, share: float) -> tuple[str, ...]:
     if share < LEAST:
         found.append(f"delivered {share:.1%} of the packets")
     asked = sum(one.asked for one in subscribers)
-    repeats = sum(one.repeats for one in subscribers)
-    if repeats < LEAST * asked or not asked:
-        found.append(f"answered {repeats} of {asked} NACKs by RTX")
+    answered = sum(one.answered for one in subscribers)
+    if answered < LEAST * asked or not asked:
+        found.append(f"answered {answered} of {asked} NACKs by RTX")
     if not all(one.sender_reports for one in subscribers):
         found.append("sent no sender reports to a subscriber")
     for count, what in (
