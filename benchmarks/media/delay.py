@@ -70,7 +70,7 @@ async def contest(name: str, count: int, seconds: float) -> tuple[Delay, tuple[s
             one.stamp()
         before = await pace.settled()
         sent = await pace.send(seconds, BURST)
-        share = (await pace.settled() - before) / (sent * count)
+        share = (await pace.settled(before + sent * count) - before) / (sent * count)
         delays = [delay for one in watched for delay in opened(one)]
         return Delay.of(delays), complaints(pace, share)
 

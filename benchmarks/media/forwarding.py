@@ -58,7 +58,7 @@ async def measured(pace: Pace, pid: int, seconds: float) -> tuple[dict[Load, flo
     for burst in BURSTS:
         arrived, before = await pace.settled(), cpu_seconds(pid)
         sent = await pace.send(seconds, burst)
-        arrived = await pace.settled() - arrived
+        arrived = await pace.settled(arrived + sent * count) - arrived
         used = cpu_seconds(pid) - before
         costs[Load(count, burst)] = used / max(arrived, 1) * 1e6
         shares.append(arrived / (sent * count))

@@ -32,6 +32,7 @@ class Point(NamedTuple):
     p50: float
     p99: float
     cpu: float  # share of a core, of the server
+    own: float  # and of the load
     rate: float  # packets a second to all subscribers
     limited: str  # why the load itself was the limit, or ""
 
@@ -62,8 +63,9 @@ async def measure(contender: Contender, sessions: Sessions, count: int, seconds:
         percentile(window.delays, 0.5) if window.delays else float("inf"),
         percentile(window.delays, 0.99) if window.delays else float("inf"),
         server / took,
+        own / took,
         window.expected / seconds,
-        f"{' and '.join(limited)} ({own / took:.0%} of its core)" if limited else "",
+        " and ".join(limited),
     )
 
 
@@ -130,7 +132,7 @@ async def grid(quick: bool) -> None:
         f" and {SUBSCRIPTIONS} subscriptions to both. Every point is in the table.\n"
     )
     heads = ("sessions", "subscriptions", "packets/s out", "lost", "delay p50", "p99, ms")
-    table = Table("", *heads, "server CPU", "")
+    table = Table("", *heads, "server CPU", "load CPU", "")
     verdicts = []
     for row in rows():
         if row.missing:
@@ -153,6 +155,7 @@ def shown(point: Point) -> tuple[str, ...]:
         f"{point.p50:.1f}",
         f"{point.p99:.1f}",
         f"{point.cpu:.0%}",
+        f"{point.own:.0%}",
         "; ".join(filter(None, ("" if point.good else "too much", point.limited))),
     )
 

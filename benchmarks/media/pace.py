@@ -55,14 +55,20 @@ class Pace:
             one.report(one.count - self._reported[index])
             self._reported[index] = one.count
 
-    async def settled(self) -> int:
-        """Packets at all subscribers, once no more come."""
-        before, now = -1, 0
-        while now != before:
-            before = now
-            await asyncio.sleep(0.2)
-            now = sum(one.count for one in self.subscribers)
-        return now
+    async def settled(self, wanted: int | None = None) -> int:
+        """Packets at all subscribers, once `wanted` are there or no more come."""
+        return await settled(lambda: sum(one.count for one in self.subscribers), wanted)
+
+
+async def settled(count: Callable[[], int], wanted: int | None = None) -> int:
+    """What `count` says once it is `wanted`, or has not changed for half a second."""
+    before, quiet = count(), 0
+    while quiet < 5 and (wanted is None or before < wanted):
+        await asyncio.sleep(0.1)
+        now = count()
+        quiet = 0 if now != before else quiet + 1
+        before = now
+    return before
 
 
 @asynccontextmanager

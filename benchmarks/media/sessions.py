@@ -19,6 +19,7 @@ import pylibsrtp
 from .client import CHECK, STAMP, BenchPeer, Publisher, Subscriber, payload
 from .contenders import Contender
 from .native import Drain, Tally
+from .pace import settled
 
 PEOPLE = 7
 FRAMES = (2, 2, 3)  # packets of the frames in turn: 616 kbit/s at 30 frames a second
@@ -159,16 +160,16 @@ class Sessions:
         try:
             for subscriber in watched:
                 subscriber.stamp()
-            arrived = sum(seat.count for seat in seats)
+            arrived, expected = sum(seat.count for seat in seats), packets * (PEOPLE - 1)
             before()
             started = monotonic()
             times, late = await spoken(schedule, publishers, seats)
             took = monotonic() - started
-            arrived = await settled(seats) - arrived
+            came = await settled(lambda: sum(seat.count for seat in seats), arrived + expected)
         finally:
             gc.enable()
         delays = [delay for one in watched for delay in measured(one, times)]
-        return Window(packets * (PEOPLE - 1), arrived, delays, late, took)
+        return Window(expected, came - arrived, delays, late, took)
 
     async def close(self) -> None:
         for session in self._all:
@@ -223,15 +224,6 @@ async def spoken(
         tick += 1
         await asyncio.sleep(0)
     return times, late
-
-
-async def settled(seats: list[Seat]) -> int:
-    before, now = -1, 0
-    while now != before:
-        before = now
-        await asyncio.sleep(0.2)
-        now = sum(seat.count for seat in seats)
-    return now
 
 
 def measured(subscriber: Subscriber, times: dict[int, int]) -> list[float]:
