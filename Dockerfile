@@ -4,9 +4,11 @@ FROM python:3.11-slim-bookworm AS build
 WORKDIR /build
 RUN python -m venv /opt/tertulia
 ENV PATH=/opt/tertulia/bin:$PATH PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev && \
+  rm -rf /var/lib/apt/lists/*
 COPY requirements.txt .
 RUN pip install --require-hashes -r requirements.txt
-COPY pyproject.toml README.md ./
+COPY pyproject.toml README.md hatch_build.py ./
 COPY services services
 RUN pip install --no-deps . && python -m compileall -q /opt/tertulia/lib
 

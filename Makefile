@@ -8,16 +8,18 @@ COMPILE := CUSTOM_COMPILE_COMMAND="make requirements" $(BIN)/pip-compile --quiet
   --generate-hashes --strip-extras --allow-unsafe --annotation-style=line \
   --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
-# One file a set of pins: a new pin is a new name, so the set-up runs again.
-PINS = $(shell cat $(1) pyproject.toml | sha256sum | cut -c1-16)
+# One file a set of pins: a new pin is a new name, so the set-up runs again. So it does for a change
+# in the packet path, which is compiled by the install.
+NATIVE = hatch_build.py $(wildcard services/media/native/*.[ch])
+PINS = $(shell cat $(1) pyproject.toml $(NATIVE) | sha256sum | cut -c1-16)
 RUN_READY := $(VENV)/.run-$(call PINS,requirements.txt)
 TEST_READY := $(VENV)/.test-$(call PINS,requirements-dev.txt)
 NODE_FOLDERS := tests/e2e tests/compat/node
 NODE_READY := $(NODE_FOLDERS:%=%/node_modules/.package-lock.json)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types pytest e2e fuzz-api fuzz-media fuzz-signaling soak format bench \
-  bench-api bench-log bench-media bench-projection bench-recorder bench-webhooks report-media \
+.PHONY: help run test lint types pytest e2e fuzz-api fuzz-media fuzz-pump fuzz-signaling soak \
+  format bench bench-api bench-log bench-media bench-projection bench-recorder bench-webhooks report-media \
   requirements env-example clean
 
 help: ## Show this list
@@ -64,6 +66,9 @@ fuzz-api: $(TEST_READY) ## Schemathesis against the REST API for MINUTES (30)
 
 fuzz-media: $(TEST_READY) ## Hostile descriptions and datagrams against the media node for MINUTES (30)
 	$(BIN)/python -m tests.fuzz_media --minutes $(or $(MINUTES),30)
+
+fuzz-pump: $(TEST_READY) ## The packet path in C under sanitizers, beside its twin, for MINUTES (30)
+	$(BIN)/python -m tests.fuzz_pump --minutes $(or $(MINUTES),30)
 
 fuzz-signaling: $(TEST_READY) ## Hostile frames and sockets against the signaling gateway for MINUTES (30)
 	$(BIN)/python -m tests.fuzz_signaling --minutes $(or $(MINUTES),30)

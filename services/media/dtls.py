@@ -43,6 +43,15 @@ protect_rtcp: Transform = lib.srtp_protect_rtcp
 unprotect_rtcp: Transform = lib.srtp_unprotect_rtcp
 
 
+def native() -> tuple[Any, Any, Any]:
+    """`protect`, `unprotect` and `unprotect_rtcp` as pointers, to be called from C."""
+    return (
+        ffi.addressof(lib, "srtp_protect"),
+        ffi.addressof(lib, "srtp_unprotect"),
+        ffi.addressof(lib, "srtp_unprotect_rtcp"),
+    )
+
+
 class Scratch:
     """Memory libsrtp works in: the same bytes as `pointer` for C and `view` for Python."""
 

@@ -35,12 +35,12 @@ from services.conference.calls import Track as TrackInfo
 from services.conference.model import Direction
 
 from . import negotiation, sdp
+from .forwarding import open_port
 from .layers import cap
 from .leg import Leg, State
 from .legs import Legs, Overloaded
 from .losses import Losses
 from .negotiation import CodecMissing, Incoming, Section
-from .port import Port
 from .stream import Publication, random_ssrc
 from .subscription import Promise, Subscription
 from .tap import TapRefused
@@ -59,16 +59,16 @@ class Refused(Exception):
 
 
 class Node:
-    def __init__(self, host: str, ports: range, public_ip: str = "") -> None:
+    def __init__(self, host: str, ports: range, public_ip: str = "", *, pump: str = "auto") -> None:
         """Takes a UDP port of `host`; clients are told `public_ip`, if any: IP addresses, with
-        commas between.
+        commas between. `pump` as in `open_port`.
 
-        Raises `OSError` or `ValueError`.
+        Raises `OSError`, `ValueError` or `PumpMissing`.
         """
         told = [ip_address(part.strip()) for part in (public_ip or host).split(",")]
         if any(one.is_unspecified for one in told):
             raise ValueError(f"clients cannot be told {host}: TERTULIA_MEDIA_PUBLIC_IP is needed")
-        self.port = Port(host, ports)
+        self.port = open_port(host, ports, pump)
         self.legs = Legs(self.port, tuple(dict.fromkeys(map(str, told))))
         self.publications: dict[str, Publication] = {}  # by stream id
         self.losses = Losses()

@@ -44,12 +44,20 @@ class Port:
         self.address: Address = self._socket.getsockname()
         self.buffers = udp.buffers(self._socket)
         self.wanted_buffer = udp.BUFFER
-        self.counters: Counter[str] = Counter()
-        self.forwarded = 0
+        self._counters: Counter[str] = Counter()
+        self._forwarded = 0
         self._endpoints: dict[Address, Endpoint] = {}
         self._in = dtls.Scratch(DATAGRAM)
         self._out = dtls.Scratch(DATAGRAM + TRAILER)
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def counters(self) -> Counter[str]:
+        return self._counters
+
+    @property
+    def forwarded(self) -> int:
+        return self._forwarded
 
     # Control → path
 
@@ -239,7 +247,7 @@ class Port:
         try:
             self._socket.sendto(datagram, address)
         except OSError:
-            self.counters["send failed"] += 1
+            self._counters["send failed"] += 1
 
     def send_rtp(self, endpoint: Endpoint, packet: bytes) -> None:
         """Protect and send a packet that is already written for this endpoint."""
@@ -253,7 +261,7 @@ class Port:
     def _readable(self) -> None:
         scratch = self._in
         receive, view = self._socket.recvfrom_into, scratch.view
-        endpoints, counters = self._endpoints, self.counters
+        endpoints, counters = self._endpoints, self._counters
         now = monotonic()
         for _ in range(BATCH):
             try:
@@ -290,7 +298,7 @@ class Port:
         scratch = self._in
         scratch.length[0] = size
         if dtls.unprotect_rtcp(endpoint.receive, scratch.pointer, scratch.length):
-            self.counters["not authentic"] += 1
+            self._counters["not authentic"] += 1
             return
         endpoint.leg.rtcp_received(scratch.view[: scratch.length[0]].tobytes(), now)
 
@@ -302,15 +310,15 @@ class Port:
         if source is None and not (
             endpoint.learning and (ssrc in endpoint.unknown or len(endpoint.unknown) < MAX_UNKNOWN)
         ):
-            self.counters["unknown SSRC"] += 1
+            self._counters["unknown SSRC"] += 1
             return
         scratch.length[0] = size
         if dtls.unprotect(endpoint.receive, scratch.pointer, scratch.length):
-            self.counters["not authentic"] += 1
+            self._counters["not authentic"] += 1
             return
         packet = view[: scratch.length[0]].tobytes()
         if len(packet) < rtp.HEADER:
-            self.counters["bad size"] += 1
+            self._counters["bad size"] += 1
             return
         if endpoint.arrival_extension:
             place = extension_place(packet, endpoint.arrival_extension, 2)
@@ -323,7 +331,7 @@ class Port:
             if source is None:
                 return
         if packet[1] & 0x7F != source.payload_type:
-            self.counters["unknown payload type"] += 1
+            self._counters["unknown payload type"] += 1
             return
         if source.repairs is not None:
             source.packets += 1
@@ -367,7 +375,7 @@ class Port:
             return True
         age = -step & 0xFFFF
         if age > source.mask or source.kept(sequence) is not None:
-            self.counters["copy or too late"] += 1
+            self._counters["copy or too late"] += 1
             return False
         source.owner.filled(source, source.highest - age)
         return True
@@ -420,7 +428,7 @@ class Port:
                     numbers = vp8_numbers(packet)
                     if numbers is not None:
                         renumber(view, numbers, edge.picture_offset, edge.level_offset)
-            self.forwarded += 1
+            self._forwarded += 1
             length[0] = size
             if protect(endpoint.send, pointer, length):
                 edge.dropped += 1
@@ -440,9 +448,9 @@ class Port:
         scratch.view[: len(packet)] = packet
         scratch.length[0] = len(packet)
         if protect(endpoint.send, scratch.pointer, scratch.length):
-            self.counters["not protected"] += 1
+            self._counters["not protected"] += 1
             return
         try:
             self._socket.sendto(scratch.view[: scratch.length[0]], endpoint.address)
         except OSError:
-            self.counters["send failed"] += 1
+            self._counters["send failed"] += 1

@@ -86,7 +86,9 @@ class Service:
     def __init__(self, settings: Media, client: Client, event_log: EventLog) -> None:
         """Binds the UDP port. Raises `OSError` if none of the range is free."""
         ports = range(settings.port, max(settings.port, settings.port_max) + 1)
-        self.node = Node(settings.host, ports if settings.port else range(1), settings.public_ip)
+        if not settings.port:
+            ports = range(1)
+        self.node = Node(settings.host, ports, settings.public_ip, pump=settings.pump)
         self.instance = uuid4().hex
         self._settings = settings
         self._client = client

@@ -123,6 +123,7 @@ class Media(Struct, frozen=True):
     public_ip: str = ""  # TERTULIA_MEDIA_PUBLIC_IP, IPs announced instead; empty = host
     port: int = 40000  # TERTULIA_MEDIA_PORT, first of the range; 0 = any free one
     port_max: int = 40099  # TERTULIA_MEDIA_PORT_MAX: the next free one up to here is taken
+    pump: str = "auto"  # TERTULIA_MEDIA_PUMP: c, python, or c where it is there
     recorder_host: str = "127.0.0.1"  # TERTULIA_RECORDER_HOST, where the recorder takes RTP
 
 

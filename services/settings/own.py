@@ -154,6 +154,12 @@ OWN = (
         "media.port_max",
     ),
     Property(
+        "TERTULIA_MEDIA_PUMP", enum("auto", "c", "python"), "auto",
+        "What forwards media: the pump in C, which is compiled when Tertulia is installed, or its "
+        "twin in Python, which costs about three times the processor time. auto: C if it is there.",
+        "media.pump",
+    ),
+    Property(
         "TERTULIA_NODE_ID", SECRET, "media_local",
         "Id of the media node; each node of an installation has its own.",
         "media.node_id",

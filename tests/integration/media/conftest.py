@@ -10,11 +10,20 @@ import pytest
 
 from services.media.node import Node
 from tests.integration.media.stage import Stage, until
+from tests.pumps import need_pump
+
+
+@pytest.fixture(params=["c", "python"])
+def pump(request: pytest.FixtureRequest) -> str:
+    """Each of the packet paths."""
+    if request.param == "c":
+        need_pump()
+    return str(request.param)
 
 
 @pytest.fixture
-async def node() -> AsyncIterator[Node]:
-    node = Node("127.0.0.1", range(1))
+async def node(pump: str) -> AsyncIterator[Node]:
+    node = Node("127.0.0.1", range(1), pump=pump)
     problems: list[dict[str, Any]] = []
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _loop, problem: problems.append(problem))
