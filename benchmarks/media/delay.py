@@ -72,7 +72,7 @@ async def contest(name: str, count: int, seconds: float) -> tuple[Delay, tuple[s
         sent = await pace.send(seconds, BURST)
         share = (await pace.settled(before + sent * count) - before) / (sent * count)
         delays = [delay for one in watched for delay in opened(one)]
-        return Delay.of(delays), complaints(pace, share)
+        return Delay.of(delays), await complaints(pace, share)
 
 
 async def delay(quick: bool) -> None:

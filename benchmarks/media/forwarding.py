@@ -41,6 +41,7 @@ class Contest(NamedTuple):
 async def contest(name: str, count: int, seconds: float) -> Contest:
     async with started(name) as contender, stage(contender, count) as pace:
         costs, share = await measured(pace, contender.pid, seconds)
+        wrong = await complaints(pace, share)
         asked = sum(one.asked for one in pace.subscribers)
         answered = sum(one.answered for one in pace.subscribers)
         return Contest(
@@ -49,7 +50,7 @@ async def contest(name: str, count: int, seconds: float) -> Contest:
             pace.subscribers[0].profile(),
             f"{answered} of {asked}",
             pace.publisher.transport_numbers,
-            complaints(pace, share),
+            wrong,
         )
 
 

@@ -11,6 +11,7 @@ import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import NamedTuple
 
 from benchmarks.cpu import cpu_seconds
@@ -22,6 +23,7 @@ from .table import Table, percentile
 
 LOST, DELAY = 0.01, 50.0  # share, ms of the 99th percentile
 STEPS = (0.5, 0.8, 0.95, 1.05, 1.2, 1.4)  # of what the last point promises
+BUDGET = 75.0  # seconds of one server, after which no more sessions are added
 OWN_LATE = 15.0  # ms of the 99th percentile: then we are the limit
 SUBSCRIPTIONS = PEOPLE * (PEOPLE - 1)  # of a session
 
@@ -101,6 +103,7 @@ def held(pid: int) -> Iterator[None]:
 async def contest(name: str, quick: bool) -> list[Point]:
     seconds = 1.0 if quick else 4.0
     points: list[Point] = []
+    until = monotonic() + BUDGET
     async with started(name) as contender:
         with held(contender.pid), Drain().running() as drain:
             sessions = Sessions(contender, drain)
@@ -109,11 +112,12 @@ async def contest(name: str, quick: bool) -> list[Point]:
                 for step in STEPS[:1] if quick else STEPS:
                     await sessions.more(target - len(sessions))
                     points.append(await measure(contender, sessions, target, seconds))
-                    if not points[-1].good or points[-1].limited:
+                    if not points[-1].good or points[-1].limited or monotonic() > until:
                         break
                     target = max(target + 1, int(target / max(points[-1].cpu, 0.01) * step))
-                if len(points) > 1 and not points[-1].good:
-                    between = (points[-1].sessions + points[-2].sessions) // 2
+                known = [one.sessions for one in points]
+                between = sum(known[-2:]) // 2  # of one point, half of it
+                if not points[-1].good and between not in (0, *known):
                     points.append(await measure(contender, sessions, between, seconds))
             finally:
                 await sessions.close()

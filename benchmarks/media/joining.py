@@ -14,7 +14,7 @@ from .contenders import Contender, rows, started
 from .pace import STREAM
 from .table import Table, percentile
 
-JOINS = 60
+JOINS = 50
 FRAMES = 30  # a second
 SIZE, DELTA, KEY = 1100, 2, 12  # bytes of a packet, packets of a frame and of a key frame
 ENCODING = 0.02  # seconds from the request to a key frame, and then until the next frame is due
