@@ -6,11 +6,10 @@ Each offers the same two steps: `publish` connects a publisher, `subscribe` a su
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
-from importlib import import_module
-from importlib.util import find_spec
 from typing import NamedTuple, Protocol
 
 from benchmarks import janus
+from services.media.pump import PumpMissing, load
 
 from .client import Publisher, Subscriber
 from .tertulia import tertulia
@@ -39,12 +38,9 @@ PUMP, TWIN, JANUS, THREADS = "c", "python", "janus1", "janus"
 
 
 def _no_pump() -> str:
-    if find_spec("services.media.pump") is None:
-        return "not in this tree"
-    pump = import_module("services.media.pump")
     try:
-        pump.load()
-    except pump.PumpMissing as error:
+        load()
+    except PumpMissing as error:
         return str(error)
     return ""
 
