@@ -35,8 +35,8 @@ ALLOWED = {"memory": 8 * 1024, "files": 10, "threads": 10}
 # lets go of it when the block is full, after half an hour of this. So a trend tells nothing.
 MOST_OF_BROKER = 64 * 1024
 # A rise counts only if it is so many times its standard error: samples go up and down with the
-# people who are there just then.
-CERTAIN = 3.0
+# people who are there just then, and who is there in one is mostly there in the next.
+CERTAIN = 5.0
 
 
 def sample(pid: int, at: float) -> Sample:
