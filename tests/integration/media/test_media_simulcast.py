@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 import struct
+from time import monotonic
 
 from services.conference.calls import Answer, Publish, Tap, Tapped
 from services.media import rtcp, rtp
+from services.media.subscription import ATTENTION
+from services.media.track import SILENT
 from tests.integration.media.peer import Peer
 from tests.integration.media.stage import PUBLISHER, SESSION, STREAM, Stage, audio, until
 from tests.integration.media.wire import Collector
@@ -162,6 +165,29 @@ async def test_a_layer_that_ends_is_left_for_the_best_living_one(stage: Stage) -
         return layer_of(subscriber.rtp[-1]) == "rdiv2"
 
     await until(falls_back, "the middle layer comes")
+
+
+async def test_a_muted_publisher_that_sends_nothing_comes_back_in_full(stage: Stage) -> None:
+    publisher = await publish(stage)
+    sender = Sender(publisher)
+    await learned(stage, sender)
+    subscriber = await stage.subscribe()
+    sender.send(key=True)
+    await until(lambda: subscriber.rtp, "media came")
+    publication = stage.node.publications[STREAM]
+    sources = [layer.source for layer in publication.tracks["video"].layers]
+
+    def is_over(silence: float) -> bool:
+        return all(source and monotonic() - source.last_arrival > silence for source in sources)
+
+    publication.activate("video", False, monotonic())
+    await until(lambda: is_over(SILENT + 4 * ATTENTION), "every layer was silent")
+    publication.activate("video", True, monotonic())
+    subscriber.rtp.clear()
+    sender.send(key=True)
+    sender.send()
+    await until(lambda: len(subscriber.rtp) == 2, "the picture is back")
+    assert {layer_of(packet) for packet in subscriber.rtp} == {"rdiv1"}
 
 
 async def test_gaps_of_every_layer_are_repaired(stage: Stage) -> None:
