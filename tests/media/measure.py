@@ -41,7 +41,7 @@ BACK_WITHIN = 5.0  # seconds
 PATIENCE = 12.0  # seconds for the picture to be back, so that a miss is a figure as well
 STEP_PATIENCE = 30.0
 SETTLING = 2.5  # seconds after which what was lost is repaired or given up
-USUAL = 5.0  # seconds before the change of which the rate is the usual one
+USUAL = 5.0  # seconds before the change that tell of the usual
 AS_BEFORE = 0.7  # of it
 
 
@@ -49,6 +49,7 @@ AS_BEFORE = 0.7  # of it
 class Measured:
     """Shares from 0 to 1, times in seconds; none: there was nothing of it."""
 
+    frozen_before: float  # on the clear network, as `frozen`
     frozen: float  # per minute without a new frame, in stretches of `timeline.FROZEN` or more
     freezes: float  # per minute, as Chromium counts
     repaired_down: float | None
@@ -68,8 +69,6 @@ async def measure(
     room: Room, name: str, way: str, seconds: float, *, await_step: bool = False
 ) -> Measured:
     """Impair the network for so long, make it clear, and wait for the picture."""
-    if await_step:
-        await _patiently(lambda: _is_known(room), 2 * USUAL)
     bad = await _stretch(room, name, way, seconds)
     await asyncio.sleep(SETTLING)
 
@@ -80,15 +79,16 @@ async def measure(
     steps = await _steps(room, bad) if await_step else _Steps()
     watched = await room.watched()
     during = between(watched, bad.begin, bad.end)
-    settled = between(watched, bad.begin, bad.end + SETTLING)
+    until_repaired = between(watched, bad.begin, bad.end + SETTLING)
     asked = between(await room.published(), bad.begin, bad.end + SETTLING)
     minutes = (bad.end - bad.begin) / 60
-    missing = grown(settled, "packetsLost")
+    missing = grown(until_repaired, "packetsLost")
     repeats_up = grown(asked, "retransmittedPacketsSent")
     return Measured(
+        frozen_before=frozen(between(watched, bad.begin - USUAL, bad.begin)) / USUAL * 60,
         frozen=frozen(during) / minutes,
         freezes=grown(during, "totalFreezesDuration") / minutes,
-        repaired_down=_share(grown(settled, "retransmittedPacketsReceived"), missing),
+        repaired_down=_share(grown(until_repaired, "retransmittedPacketsReceived"), missing),
         repaired_up=_share(repeats_up, bad.lost_up),
         key_frames=grown(asked, "pliCount") / minutes,
         step_down=steps.down,
@@ -97,7 +97,7 @@ async def measure(
         back=back_after(watched, bad.end),
         lost_down=bad.lost_down,
         lost_up=bad.lost_up,
-        nacks=int(grown(settled, "nackCount")),
+        nacks=int(grown(until_repaired, "nackCount")),
         repeats_up=int(repeats_up),
     )
 
@@ -159,9 +159,13 @@ async def _steps(room: Room, bad: _Stretch) -> _Steps:
     )
 
 
-async def _is_known(room: Room) -> bool:
-    """For how long is the usual rate known?"""
-    return (await room.watched())[0].at < time.time() - USUAL
+async def settled(room: Room) -> None:
+    """Until it is known how the call usually is."""
+
+    async def is_known() -> bool:
+        return (await room.watched())[0].at < time.time() - USUAL
+
+    await _patiently(is_known, 2 * USUAL)
 
 
 async def _patiently(condition: Callable[[], Coroutine[None, None, bool]], limit: float) -> None:

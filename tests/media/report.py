@@ -16,12 +16,13 @@ from playwright.async_api import async_playwright
 from tests.e2e.conftest import CHROMIUM_FLAGS, find_chromium
 from tests.e2e.page_client import Pages
 from tests.e2e.server_under_test import Server
-from tests.media.measure import DROP, NETWORKS, OUTAGE, WAYS, Measured, measure
+from tests.media.measure import DROP, NETWORKS, OUTAGE, WAYS, Measured, measure, settled
 from tests.media.room import open_room
 
 HEAD = (
     "Network",
     "Way",
+    "Frozen before, s/min",
     "Frozen, s/min",
     "Freezes by Chromium, s/min",
     "Repaired to the viewer",
@@ -38,6 +39,7 @@ def row(name: str, way: str, result: Measured) -> str:
     return _line(
         name,
         way,
+        f"{result.frozen_before:.1f}",
         f"{result.frozen:.1f}" if name != OUTAGE else "–",
         f"{result.freezes:.1f}" if name != OUTAGE else "–",
         _percent(result.repaired_down),
@@ -83,6 +85,7 @@ async def report(seed: int, seconds: float, names: list[str], ways: list[str]) -
                             async with open_room(
                                 server, pages, seed=seed, simulcast=simulcast
                             ) as room:
+                                await settled(room)
                                 result = await measure(
                                     room, name, way, seconds, await_step=name == DROP
                                 )

@@ -23,9 +23,11 @@ DROP_LENGTH = 8.0
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def server(folder: Path) -> AsyncIterator[Server]:
     server = Server(folder)
-    await server.start()
-    yield server
-    await server.stop()
+    try:
+        await server.start()
+        yield server
+    finally:
+        await server.stop()
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
