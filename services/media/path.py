@@ -68,6 +68,7 @@ class Endpoint:
         "keys",
         "learning",
         "leg",
+        "name",
         "receive",
         "send",
         "sources",
@@ -77,6 +78,7 @@ class Endpoint:
     def __init__(self, leg: EndpointOwner) -> None:
         self.leg = leg
         self.address: Address | None = None
+        self.name: Address | None = None  # the same as the socket takes it
         self.keys: Keys | None = None
         self.receive: Any = None  # libsrtp contexts of `keys`
         self.send: Any = None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from socket import AF_INET6
 from struct import Struct
 from time import monotonic
 
@@ -41,7 +42,8 @@ class Port:
     def __init__(self, host: str, ports: range) -> None:
         """Takes the first free port of `ports`; raises `OSError` where there is none."""
         self._socket = udp.bind(host, ports)
-        self.address: Address = self._socket.getsockname()
+        self.address: Address = udp.plain(self._socket.getsockname())
+        self._is_ipv6 = self._socket.family == AF_INET6
         self.buffers = udp.buffers(self._socket)
         self.wanted_buffer = udp.BUFFER
         self._counters: Counter[str] = Counter()
@@ -85,7 +87,7 @@ class Port:
 
     def aim(self, endpoint: Endpoint, address: Address) -> None:
         """Send to `address` from now on; it passed a check."""
-        endpoint.address = address
+        endpoint.address, endpoint.name = address, udp.named(self._socket, address)
 
     def open(self, endpoint: Endpoint, keys: dtls.Keys) -> None:
         """Media may flow to where `aim` said; `keys` are held until `shut`."""
@@ -245,7 +247,7 @@ class Port:
 
     def send_datagram(self, datagram: bytes, address: Address) -> None:
         try:
-            self._socket.sendto(datagram, address)
+            self._socket.sendto(datagram, udp.named(self._socket, address))
         except OSError:
             self._counters["send failed"] += 1
 
@@ -271,6 +273,8 @@ class Port:
             except OSError:
                 counters["receive failed"] += 1  # an ICMP error of an earlier datagram
                 continue
+            if self._is_ipv6:
+                address = udp.plain(address)
             if not 12 < size < DATAGRAM:
                 counters["bad size"] += 1
                 continue
@@ -434,7 +438,7 @@ class Port:
                 edge.dropped += 1
                 continue
             try:
-                send(view[: length[0]], endpoint.address)  # type: ignore[arg-type]
+                send(view[: length[0]], endpoint.name)  # type: ignore[arg-type]
             except OSError:  # EAGAIN: the kernel's buffer is full
                 edge.dropped += 1
                 continue
@@ -443,7 +447,7 @@ class Port:
 
     def _protected(self, endpoint: Endpoint, packet: bytes, protect: dtls.Transform) -> None:
         scratch = self._out
-        if endpoint.send is None or endpoint.address is None or len(packet) > DATAGRAM:
+        if endpoint.send is None or endpoint.name is None or len(packet) > DATAGRAM:
             return
         scratch.view[: len(packet)] = packet
         scratch.length[0] = len(packet)
@@ -451,6 +455,6 @@ class Port:
             self._counters["not protected"] += 1
             return
         try:
-            self._socket.sendto(scratch.view[: scratch.length[0]], endpoint.address)
+            self._socket.sendto(scratch.view[: scratch.length[0]], endpoint.name)
         except OSError:
             self._counters["send failed"] += 1

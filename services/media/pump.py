@@ -13,7 +13,6 @@ from hashlib import sha256
 from itertools import count
 from pathlib import Path
 from secrets import randbits
-from socket import AF_INET6
 from time import monotonic
 from typing import Any, cast
 from weakref import WeakValueDictionary
@@ -269,7 +268,7 @@ class Pump(Port):
         super().__init__(host, ports)
         pump = self._pump = ffi.new(_PUMP)
         pump.fd = self._socket.fileno()
-        pump.is_ipv6 = self._socket.family == AF_INET6
+        pump.is_ipv6 = self._is_ipv6
         pump.protect, pump.unprotect, pump.unprotect_rtcp = (
             ffi.cast("pump_transform", function) for function in dtls.native()
         )

@@ -6,10 +6,9 @@ from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from typing import Any, NamedTuple
 
-from .kinds import is_loopback
+from .kinds import is_loopback, is_unspecified
 
 DEFAULT_SECRET = "MY_SECRET"  # noqa: S105
-ANY_ADDRESS = "0.0.0.0"  # noqa: S104
 
 
 class _Finding(NamedTuple):
@@ -62,10 +61,11 @@ def _certificate(values: Mapping[str, Any]) -> Iterator[_Finding]:
 
 
 def _media_address(values: Mapping[str, Any]) -> Iterator[_Finding]:
-    if values["TERTULIA_MEDIA_HOST"] == ANY_ADDRESS and not values["TERTULIA_MEDIA_PUBLIC_IP"]:
+    host = values["TERTULIA_MEDIA_HOST"]
+    if is_unspecified(host) and not values["TERTULIA_MEDIA_PUBLIC_IP"]:
         yield _Finding(
             "TERTULIA_MEDIA_PUBLIC_IP",
-            f"TERTULIA_MEDIA_HOST={ANY_ADDRESS} is no address that clients could send to; accepts "
+            f"TERTULIA_MEDIA_HOST={host} is no address that clients could send to; accepts "
             "the IP addresses at which they reach the media node",
         )
     for address in values["TERTULIA_MEDIA_PUBLIC_IP"].split(","):

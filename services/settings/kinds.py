@@ -99,7 +99,7 @@ def _secret(raw: str) -> str:
     return raw
 
 
-def _is_ip(text: str) -> bool:
+def is_ip(text: str) -> bool:
     try:
         ipaddress.ip_address(text)
     except ValueError:
@@ -110,7 +110,7 @@ def _is_ip(text: str) -> bool:
 def is_host(text: str) -> bool:
     """An IP address or a name that could resolve. Nothing is looked up: a start must not depend
     on a DNS server."""
-    if _is_ip(text):
+    if is_ip(text):
         return True
     labels = text.removesuffix(".").split(".")
     return (
@@ -121,17 +121,22 @@ def is_host(text: str) -> bool:
 
 
 def is_ipv4(text: str) -> bool:
-    return _is_ip(text) and ipaddress.ip_address(text).version == 4
+    return is_ip(text) and ipaddress.ip_address(text).version == 4
 
 
-def _ipv4(raw: str) -> str:
-    if not is_ipv4(raw):
+def _ip(raw: str) -> str:
+    if not is_ip(raw):
         raise ValueError
     return raw
 
 
+def is_unspecified(text: str) -> bool:
+    """An address that means all of a machine."""
+    return is_ip(text) and ipaddress.ip_address(text).is_unspecified
+
+
 def is_loopback(host: str) -> bool:
-    return host == "localhost" or (_is_ip(host) and ipaddress.ip_address(host).is_loopback)
+    return host == "localhost" or (is_ip(host) and ipaddress.ip_address(host).is_loopback)
 
 
 def _host(raw: str) -> str:
@@ -259,7 +264,7 @@ def _image(raw: str) -> str:
 
 
 def _ip_list(raw: str) -> str:
-    if not all(_is_ip(part.strip()) for part in raw.split(",")):
+    if not all(is_ip(part.strip()) for part in raw.split(",")):
         raise ValueError
     return raw
 
@@ -281,7 +286,7 @@ UDP_PORT = integer(0, 65535)
 SECONDS = Kind("seconds, a decimal number, 0 or more", _seconds)
 SECRET = Kind("letters, digits, - and _", _secret)
 HOST = Kind("a host name, an IPv4 or an IPv6 address", _host)
-IPV4 = Kind("an IPv4 address", _ipv4)
+IP = Kind("an IP address", _ip)
 IP_OPTIONAL = optional(Kind("an IPv4 or IPv6 address or a host name", _host))
 TURN_ADDRESS = Kind("an address, a host name, auto-ipv4, auto-ipv6, or empty", _turn_address)
 URL_OPTIONAL = optional(Kind("a URL with scheme and host", _url))

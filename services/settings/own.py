@@ -6,14 +6,13 @@ from ipaddress import ip_network
 from pathlib import Path
 
 from . import Network
-from .checks import ANY_ADDRESS
 from .kinds import (
     BOOL,
     COUNT,
     FILE_OPTIONAL,
     HOST,
+    IP,
     IP_LIST,
-    IPV4,
     NETWORKS,
     SECONDS,
     SECRET,
@@ -22,8 +21,10 @@ from .kinds import (
     UDP_PORT,
     enum,
     integer,
+    is_ip,
     is_ipv4,
     is_loopback,
+    is_unspecified,
     optional,
 )
 from .property import Property, Values, when_on_loopback
@@ -40,7 +41,8 @@ def _public_ip(values: Values) -> str:
     public = {private: ip for private, _, ip in (pair.partition(":") for pair in pairs)}
     host: str = values["TERTULIA_MEDIA_HOST"]
     domain: str = values["DOMAIN_OR_PUBLIC_IP"]
-    return public.get(host, domain if host == ANY_ADDRESS and is_ipv4(domain) else "")
+    reachable = is_ip(domain) if ":" in host else is_ipv4(domain)
+    return public.get(host, domain if is_unspecified(host) and reachable else "")
 
 
 def _networks(value: str) -> tuple[Network, ...]:
@@ -127,17 +129,18 @@ OWN = (
         "metrics.tracks",
     ),
     Property(
-        "TERTULIA_MEDIA_HOST", IPV4, "127.0.0.1",
-        "Address on which the media node takes the clients' UDP packets. Anything but loopback "
-        "needs an OPENVIDU_SECRET of your own.",
+        "TERTULIA_MEDIA_HOST", IP, "127.0.0.1",
+        "Address on which the media node takes the clients' UDP packets; :: is all of the machine, "
+        "IPv4 and IPv6, 0.0.0.0 all of IPv4. One IPv6 address alone cannot send to a recorder. "
+        "Anything but loopback needs an OPENVIDU_SECRET of your own.",
         "media.host",
     ),
     Property(
         "TERTULIA_MEDIA_PUBLIC_IP", IP_LIST, _public_ip,
-        "Addresses told to clients instead, behind NAT or when that is 0.0.0.0; the best first. "
-        "Default: the public "
-        "address that MEDIA_NODES_PUBLIC_IPS gives for TERTULIA_MEDIA_HOST, if any; for 0.0.0.0 "
-        "else DOMAIN_OR_PUBLIC_IP if that is an IPv4 address.",
+        "Addresses told to clients instead, behind NAT or when that is :: or 0.0.0.0; the best "
+        "first. Default: the public address that MEDIA_NODES_PUBLIC_IPS gives for "
+        "TERTULIA_MEDIA_HOST, if any; for :: and 0.0.0.0 else DOMAIN_OR_PUBLIC_IP if that is an "
+        "IP address (IPv4 for 0.0.0.0).",
         "media.public_ip",
     ),
     Property(

@@ -57,7 +57,7 @@ AUDIO_SSRC, VIDEO_SSRC, RTX_SSRC = 1111, 2222, 3333
 class Peer:
     """`rtp` and `rtcp` collect what came, decrypted; `on_rtp` sees each packet first."""
 
-    def __init__(self, *, dtls_role: str = "client") -> None:
+    def __init__(self, *, dtls_role: str = "client", host: str = "127.0.0.1") -> None:
         self.rtp: list[bytes] = []
         self.rtcp: list[bytes] = []
         self.on_rtp: Callable[[bytes], None] | None = None
@@ -69,11 +69,12 @@ class Peer:
         self.server: tuple[str, int] = ("", 0)
         self.fingerprint_value = ""  # to lie about the certificate
         self.description = ""  # what the server answered or offered
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.socket = socket.socket(family, socket.SOCK_DGRAM)
         self.socket.setblocking(False)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
-        self.socket.bind(("127.0.0.1", 0))
+        self.socket.bind((host, 0))
         self._certificate = RTCCertificate.generateCertificate()
         self.dtls = RTCDtlsTransport(cast(Any, self), [self._certificate])
         self.dtls._set_role(dtls_role)

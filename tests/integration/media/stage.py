@@ -41,12 +41,14 @@ def audio(sequence: int) -> bytes:
 class Stage:
     """A node and its clients."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, host: str = "127.0.0.1") -> None:
+        """Clients have that address."""
         self.node = node
+        self.host = host
         self.peers: list[Peer] = []
 
     def peer(self) -> Peer:
-        peer = Peer()
+        peer = Peer(host=self.host)
         self.peers.append(peer)
         return peer
 

@@ -88,6 +88,7 @@ def test_no_error_repeats_the_credentials_in_headers_and_ice_servers() -> None:
         ("TERTULIA_HOST", "192.0.2.1"),
         ("TERTULIA_HOST", "example.org"),
         ("TERTULIA_MEDIA_HOST", "0.0.0.0"),
+        ("TERTULIA_MEDIA_HOST", "::"),
         ("TERTULIA_MEDIA_HOST", "192.0.2.1"),
     ],
 )
@@ -103,14 +104,21 @@ def test_the_default_secret_does_on_loopback(host: str) -> None:
     load({"TERTULIA_HOST": host, "TERTULIA_MEDIA_HOST": "127.3.4.5"})
 
 
-def test_a_media_node_on_all_addresses_needs_one_to_tell_clients() -> None:
-    everywhere = {"TERTULIA_MEDIA_HOST": "0.0.0.0", "OPENVIDU_SECRET": "one_of_my_own"}
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_a_media_node_on_all_addresses_needs_one_to_tell_clients(host: str) -> None:
+    everywhere = {"TERTULIA_MEDIA_HOST": host, "OPENVIDU_SECRET": "one_of_my_own"}
     assert "TERTULIA_MEDIA_PUBLIC_IP" in problems(everywhere)
     assert "TERTULIA_MEDIA_PUBLIC_IP" in problems({**everywhere, "DOMAIN_OR_PUBLIC_IP": "a.org"})
     settings = load({**everywhere, "DOMAIN_OR_PUBLIC_IP": "192.0.2.1"})
     assert settings.media.public_ip == "192.0.2.1"
     settings = load({**everywhere, "TERTULIA_MEDIA_PUBLIC_IP": "192.0.2.2"})
     assert settings.media.public_ip == "192.0.2.2"
+
+
+def test_a_domain_of_ipv6_is_told_where_the_media_node_takes_ipv6() -> None:
+    given = {"DOMAIN_OR_PUBLIC_IP": "2001:db8::7", "OPENVIDU_SECRET": "one_of_my_own"}
+    assert load({**given, "TERTULIA_MEDIA_HOST": "::"}).media.public_ip == "2001:db8::7"
+    assert "TERTULIA_MEDIA_PUBLIC_IP" in problems({**given, "TERTULIA_MEDIA_HOST": "0.0.0.0"})
 
 
 def test_a_media_node_may_have_several_public_addresses() -> None:
