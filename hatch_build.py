@@ -54,10 +54,10 @@ def get_build_hook() -> Any:
     class Hook(BuildHookInterface):  # type: ignore[type-arg]
         def initialize(self, version: str, build_data: dict[str, Any]) -> None:
             library = NATIVE / LIBRARY
-            library.unlink(missing_ok=True)  # what it was made from may have changed
             try:
                 compile_pump(library)
             except NotCompiled as error:
+                library.unlink(missing_ok=True)  # what it was made from may have changed
                 if os.environ.get("CI") == "true":
                     raise
                 self.app.display_warning(

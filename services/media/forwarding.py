@@ -7,7 +7,6 @@ import structlog
 from .port import Port
 from .pump import Pump, PumpMissing
 
-PUMPS = ("auto", "c", "python")
 log = structlog.get_logger(__name__)
 
 

@@ -121,6 +121,12 @@ def test_a_domain_of_ipv6_is_told_where_the_media_node_takes_ipv6() -> None:
     assert "TERTULIA_MEDIA_PUBLIC_IP" in problems({**given, "TERTULIA_MEDIA_HOST": "0.0.0.0"})
 
 
+def test_the_packet_path_may_be_chosen() -> None:
+    assert load({}).media.pump == "auto"
+    assert load({"TERTULIA_MEDIA_PUMP": "c"}).media.pump == "c"
+    assert "TERTULIA_MEDIA_PUMP" in problems({"TERTULIA_MEDIA_PUMP": "rust"})
+
+
 def test_a_media_node_may_have_several_public_addresses() -> None:
     name = "TERTULIA_MEDIA_PUBLIC_IP"
     assert load({name: "192.0.2.2,2001:db8::7"}).media.public_ip == "192.0.2.2,2001:db8::7"
