@@ -6,6 +6,7 @@ in `story`, without what depends on the time, so that two paths can be compared.
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 from contextlib import suppress
@@ -17,6 +18,9 @@ from services.media import dtls, rtp
 from services.media.path import Edge, Endpoint, Source
 from services.media.port import Port
 
+# Nobody else sends there: not to us, and not to the former owner of a port of ours.
+HOST = f"127.1.{os.getpid() >> 8 & 255}.{os.getpid() & 255}"
+HERE = (HOST, range(1))
 STAMP, LEVEL, TRANSPORT = 2, 1, 3  # header extensions
 PUBLISHERS = SUBSCRIBERS = 2
 # Of a publisher: codec, payload type, history. The last is the first's repair, `LEARNED` is
@@ -69,7 +73,7 @@ Plan = list[list[tuple[Any, ...]]]
 def bound() -> socket.socket:
     udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     udp.setblocking(False)
-    udp.bind(("127.0.0.1", 0))
+    udp.bind((HOST, 0))
     return udp
 
 

@@ -16,11 +16,9 @@ import pytest
 from services.media.forwarding import open_port
 from services.media.port import Port
 from services.media.pump import LIBRARY, NATIVE, Pump, PumpMissing, ffi, load
-from tests.contract.packet_world import World, received
+from tests.contract.packet_world import HERE, World, received
 from tests.integration.media.stage import until
 from tests.pumps import need_pump
-
-HERE = ("127.0.0.1", range(1))
 
 
 @pytest.fixture
