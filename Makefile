@@ -40,8 +40,7 @@ types: $(TEST_READY) ## Type checks
 
 # Most of these wait most of the time, so there are more processes than cores.
 pytest: $(TEST_READY) ## Unit, contract and integration tests
-	$(BIN)/pytest --numprocesses=6 --dist=loadfile tests --ignore=tests/e2e --ignore=tests/compat \
-	  --ignore=tests/media/test_browsers.py
+	$(BIN)/pytest --numprocesses=6 --dist=loadfile tests --ignore=tests/e2e --ignore=tests/compat
 
 # What is missing for tests with a browser and with clients for Node.
 MISSING = for tool in "$${CHROMIUM:-chromium chromium-browser}" node npm; do \
@@ -57,7 +56,7 @@ e2e: $(TEST_READY) ## Tests with a browser and real clients; need Chromium (or C
 
 .PHONY: e2e-run
 e2e-run: $(TEST_READY) $(NODE_READY)
-	$(BIN)/pytest tests/e2e tests/compat tests/media/test_browsers.py
+	$(BIN)/pytest tests/e2e tests/compat
 
 report-media: $(TEST_READY) $(NODE_READY) ## What bad networks do to a call; SEED (1), SECONDS (60)
 	$(BIN)/python -m tests.media.report --seed $(or $(SEED),1) --seconds $(or $(SECONDS),60)
