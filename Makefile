@@ -54,9 +54,12 @@ e2e: $(TEST_READY) ## Tests with a browser and real clients; need Chromium (or C
 	elif [ "$$CI" = true ]; then echo "The tests with a browser need:$$missing" >&2; exit 1; \
 	else printf '\n*** THE TESTS WITH A BROWSER DID NOT RUN. They need:%s\n\n' "$$missing"; fi
 
-.PHONY: e2e-run
+.PHONY: e2e-run e2e-versions
 e2e-run: $(TEST_READY) $(NODE_READY)
 	$(BIN)/pytest tests/e2e tests/compat
+
+e2e-versions: $(TEST_READY) $(NODE_READY) ## All scenarios with clients of all versions, in both modes
+	E2E_VERSIONS=all $(BIN)/pytest tests/e2e/test_client_versions.py
 
 report-media: $(TEST_READY) $(NODE_READY) ## What bad networks do to a call; SEED (1), SECONDS (60)
 	$(BIN)/python -m tests.media.report --seed $(or $(SEED),1) --seconds $(or $(SECONDS),60)

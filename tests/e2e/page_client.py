@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -123,6 +124,27 @@ class Client:
                 return False
 
         await eventually(window, limit=limit, what=f"{stream} plays {frames} frames in 5 s")
+
+    async def silent(self, stream: str, kind: str) -> None:
+        """Wait until no packet of this kind has come for two seconds."""
+        last, since = -1, time.monotonic()
+
+        async def still() -> bool:
+            nonlocal last, since
+            reports = await self.statistics(stream, "inbound-rtp")
+            now = sum(int(one["packetsReceived"]) for one in reports if one["kind"] == kind)
+            if now != last:
+                last, since = now, time.monotonic()
+            return time.monotonic() - since > 2
+
+        await eventually(still, what=f"no {kind} of {stream} any more")
+
+
+async def leave(*clients: Client) -> None:
+    """All leave, one after the other, and their pages are closed."""
+    for client in clients:
+        await client.call("leave")
+        await client.context.close()
 
 
 class Pages:

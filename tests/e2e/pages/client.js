@@ -22,7 +22,7 @@ const client = window.client = {
   async join(token, data, configuration = {}) {
     const OV = client.OV = new OpenVidu();
     OV.enableProdMode();
-    OV.setAdvancedConfiguration({ iceServers: [], ...configuration });
+    OV.setAdvancedConfiguration(configuration);
     const session = client.session = OV.initSession();
     const note = (type, more) => client.events.push({ type, ...more });
     session.on("connectionCreated", ({ connection }) => note("connectionCreated", { connection: connection.connectionId, data: connection.data }));
@@ -41,6 +41,8 @@ const client = window.client = {
       note("streamPropertyChanged", { stream: stream.streamId, property: changedProperty, newValue, reason }));
     session.on("connectionPropertyChanged", ({ connection, changedProperty, newValue, oldValue }) =>
       note("connectionPropertyChanged", { connection: connection.connectionId, property: changedProperty, newValue, oldValue }));
+    session.on("networkQualityLevelChanged", ({ connection, newValue, oldValue }) =>
+      note("networkQualityLevelChanged", { connection: connection.connectionId, newValue, oldValue }));
     session.on("signal", ({ type, data, from }) => note("signal", { signal: type, data, from: from?.connectionId ?? null }));
     session.on("recordingStarted", ({ id, name }) => note("recordingStarted", { id, name }));
     session.on("recordingStopped", ({ id, name, reason }) => note("recordingStopped", { id, name, reason }));
@@ -79,6 +81,16 @@ const client = window.client = {
   async shrink(width) {
     await client.publisher.stream.getMediaStream().getVideoTracks()[0].applyConstraints({ width: { max: width } });
   },
+
+  /** Let the encoder drop frames rather than lines where the machine is too slow. */
+  async keepSize() {
+    for (const sender of client.publisher.stream.getRTCPeerConnection().getSenders()) {
+      await sender.setParameters({ ...sender.getParameters(), degradationPreference: "maintain-resolution" });
+    }
+  },
+
+  /** End the media connection behind the library's back. */
+  drop(id) { client.stream(id).getRTCPeerConnection().close(); },
 
   unsubscribe(id) {
     client.session.unsubscribe(client.subscribers.get(id));

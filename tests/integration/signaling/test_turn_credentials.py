@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from pathlib import Path
-from subprocess import DEVNULL
 from typing import Any
 
 import pytest
@@ -18,63 +15,14 @@ from services.api.signaling.ice import CREDENTIAL_SECONDS, turn_credentials
 from services.eventlog.bus import utc_ms
 from services.eventlog.memory import MemoryLog
 from services.settings import Access, Ice, Settings
+from tests.coturn import SECRET, Address, turn_server
 from tests.unit.signaling.harness import SECONDS, FakeNodes, join_params, replica
-
-SECRET = "the_secret_of_the_turn_server"
-BINDING = bytes.fromhex("000100002112a442") + bytes(12)
-
-Address = tuple[str, int]
 
 
 @pytest.fixture
 async def coturn(tmp_path: Path) -> AsyncIterator[Address]:
-    """A server that knows the secret and nobody by name."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        address: Address = probe.getsockname()
-    options = {
-        "listening-ip": address[0],
-        "listening-port": address[1],
-        "relay-ip": address[0],
-        "static-auth-secret": SECRET,
-        "realm": "turn.example",
-        "pidfile": tmp_path / "pid",
-        "userdb": tmp_path / "users",
-        "log-file": tmp_path / "log",
-    }
-    switches = ("-n", "--use-auth-secret", "--allow-loopback-peers", "--no-cli")
-    process = await asyncio.create_subprocess_exec(
-        "turnserver",
-        *switches,
-        *("--no-tcp", "--no-tls", "--no-dtls"),
-        *(f"--{name}={value}" for name, value in options.items()),
-        stdout=DEVNULL,
-        stderr=DEVNULL,
-    )
-    try:
-        await answering(address, process)
+    async with turn_server(tmp_path) as address:
         yield address
-    finally:
-        with suppress(ProcessLookupError):
-            process.terminate()
-        await process.wait()
-
-
-async def answering(address: Address, process: asyncio.subprocess.Process) -> None:
-    """Until the server answers a STUN request."""
-    loop = asyncio.get_running_loop()
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.setblocking(False)
-        probe.connect(address)
-        async with asyncio.timeout(SECONDS):
-            while True:
-                assert process.returncode is None, "turnserver ended"
-                with suppress(OSError, TimeoutError):
-                    await loop.sock_sendall(probe, BINDING)
-                    async with asyncio.timeout(0.1):
-                        await loop.sock_recv(probe, 1500)
-                        return
-                await asyncio.sleep(0.05)
 
 
 class Received(asyncio.DatagramProtocol):
