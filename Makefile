@@ -43,12 +43,12 @@ pytest: $(TEST_READY) ## Unit, contract and integration tests
 	$(BIN)/pytest --numprocesses=6 --dist=loadfile tests --ignore=tests/e2e --ignore=tests/compat
 
 # What is missing for tests with a browser and with clients for Node.
-MISSING = for tool in "$${CHROMIUM:-chromium chromium-browser}" node npm; do \
+MISSING = for tool in "$${CHROMIUM:-chromium chromium-browser}" node npm turnserver; do \
     found=""; for name in $$tool; do command -v $$name >/dev/null && found=1; done; \
     [ -n "$$found" ] || missing="$$missing $${tool%% *}"; \
   done
 
-e2e: $(TEST_READY) ## Tests with a browser and real clients; need Chromium (or CHROMIUM=…), node, npm
+e2e: $(TEST_READY) ## Tests with a browser and real clients; need Chromium (or CHROMIUM=…), node, npm, coturn
 	@missing=""; $(MISSING); \
 	if [ -z "$$missing" ]; then $(MAKE) --no-print-directory e2e-run; \
 	elif [ "$$CI" = true ]; then echo "The tests with a browser need:$$missing" >&2; exit 1; \

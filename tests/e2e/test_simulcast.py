@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ import pytest_asyncio
 
 from tests.e2e.page_client import Client, Pages, leave
 from tests.e2e.server_under_test import Server, eventually
+from tests.media.network import Profile, Relay
+from tests.media.room import OBSERVER
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
 
@@ -58,3 +61,43 @@ async def test_the_full_layer_and_a_lower_one_also_after_a_pause(
         await shows(cleo, stream, full=False)
     assert not await cleo.events("streamDestroyed")
     await leave(cleo, ben, ana)
+
+
+async def test_a_viewer_on_a_narrow_way_steps_down_and_up_again(
+    server: Server, pages: Pages
+) -> None:
+    session = await server.new_session()
+    media = ("127.0.0.1", int(server.environ["TERTULIA_MEDIA_PORT"]))
+    with closing(Relay(media, seed=1)) as relay:
+        ana, ben = await pages.open(), await pages.open()
+        await ben.page.evaluate(OBSERVER)
+        await ben.page.evaluate("([host, port]) => lab.through(host, port)", relay.address)
+        await ana.join(await server.new_token(session, kurentoOptions=FAST), "ana")
+        stream = await ana.publish(resolution="1280x720", videoSimulcast=True)
+        await ana.call("keepSize")
+        await ben.join(await server.new_token(session, kurentoOptions=FAST), "ben")
+        await shows(ben, stream, full=True)
+        relay.impair(down=Profile(rate=await rate(ben, stream) // 2))
+        await shows(ben, stream, full=False)
+        relay.impair()
+        await shows(ben, stream, full=True)
+        await ben.plays(stream, frames=15)
+        await leave(ben, ana)
+
+
+async def rate(client: Client, stream: str) -> int:
+    """Bits a second of the picture, over three seconds."""
+
+    async def measured() -> tuple[float, int]:
+        (video,) = [
+            one for one in await client.statistics(stream, "inbound-rtp") if one["kind"] == "video"
+        ]
+        return video["timestamp"] / 1000, video["bytesReceived"] * 8
+
+    since, before = await measured()
+
+    async def later() -> int:
+        now, bits = await measured()
+        return round((bits - before) / (now - since)) if now - since >= 3 else 0
+
+    return await eventually(later, what="a rate")
