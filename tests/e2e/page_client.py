@@ -119,7 +119,7 @@ class Client:
                 )
 
             try:
-                return await eventually(grown, limit=5)
+                return await eventually(grown, limit=5, every=0.25)
             except AssertionError:
                 return False
 
