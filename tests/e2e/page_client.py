@@ -101,7 +101,7 @@ class Client:
             picture.get("pixels"),
         )
 
-    async def plays(self, stream: str, *, frames: int = 30, limit: float = 30.0) -> None:
+    async def plays(self, stream: str, *, frames: int = 30, limit: float = 60.0) -> None:
         """Wait for 5 s in which so many more frames are decoded, audio arrives, and the picture
         is not black and changes. The first such windows may be those of a start."""
 

@@ -18,7 +18,7 @@ import pytest_asyncio
 from tests.e2e.page_client import FOLDERS, NEWEST, Client, Pages
 from tests.e2e.server_under_test import Server
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
 
 SMALL = {"resolution": "320x240", "frameRate": 15}
 ENDS = ("unpublish", "forceUnpublishByUser", "forceUnpublishByServer")  # of a stream

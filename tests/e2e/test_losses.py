@@ -17,7 +17,7 @@ from tests.e2e.server_under_test import Server, eventually
 from tests.media.network import CLEAR, Profile, Relay
 from tests.media.room import OBSERVER
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
 
 SMALL = {"resolution": "320x240", "frameRate": 15}
 CUT = Profile(loss=1.0)

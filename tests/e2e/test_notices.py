@@ -12,7 +12,7 @@ import pytest_asyncio
 from tests.e2e.page_client import Client, Pages, leave
 from tests.e2e.server_under_test import SECRET, Server, eventually
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
 
 SMALL = {"resolution": "320x240", "frameRate": 15}
 ROLES = ("SUBSCRIBER", "PUBLISHER", "MODERATOR")

@@ -14,7 +14,7 @@ from tests.e2e.server_under_test import Server, eventually
 from tests.media.network import Profile, Relay
 from tests.media.room import OBSERVER
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
 
 FAST = {"videoMaxSendBandwidth": 4000, "videoMaxRecvBandwidth": 4000}
 SLOW = {"videoMaxRecvBandwidth": 60}  # less than the full layer takes on the slowest machine

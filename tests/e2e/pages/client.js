@@ -22,7 +22,8 @@ const client = window.client = {
   async join(token, data, configuration = {}) {
     const OV = client.OV = new OpenVidu();
     OV.enableProdMode();
-    OV.setAdvancedConfiguration(configuration);
+    // How soon a picture is there is a matter of the machine as well: no exception after 4 s.
+    OV.setAdvancedConfiguration({ noStreamPlayingEventExceptionTimeout: 30000, ...configuration });
     const session = client.session = OV.initSession();
     const note = (type, more) => client.events.push({ type, ...more });
     session.on("connectionCreated", ({ connection }) => note("connectionCreated", { connection: connection.connectionId, data: connection.data }));
