@@ -36,9 +36,11 @@ class Received(NamedTuple):
 class Client:
     """One page and the participant in it."""
 
-    def __init__(self, context: BrowserContext, page: Page) -> None:
+    def __init__(self, context: BrowserContext, page: Page, version: str) -> None:
+        """`version`: of the library; none if the page is one of its kind."""
         self.context = context
         self.page = page
+        self.version = version
         self.id = ""
 
     async def call(self, method: str, *arguments: object) -> Any:
@@ -140,13 +142,6 @@ class Client:
         await eventually(still, what=f"no {kind} of {stream} any more")
 
 
-async def leave(*clients: Client) -> None:
-    """All leave, one after the other, and their pages are closed."""
-    for client in clients:
-        await client.call("leave")
-        await client.context.close()
-
-
 class Pages:
     """Serves the test page on localhost, a secure context, and opens it in new contexts."""
 
@@ -155,6 +150,7 @@ class Pages:
         self._runner: web.AppRunner | None = None
         self._url = ""
         self.contexts: list[BrowserContext] = []
+        self._idle: dict[str, list[Client]] = {}  # by version
         self.console: list[str] = []
 
     async def start(self) -> None:
@@ -174,15 +170,29 @@ class Pages:
 
     async def open(self, version: str = NEWEST, script: str = "") -> Client:
         """`script` runs in the page before anything else."""
-        context = await self._browser.new_context(ignore_https_errors=True)
-        self.contexts.append(context)
-        page = await context.new_page()
-        page.on("console", lambda message: self.console.append(message.text))
-        page.on("pageerror", lambda error: self.console.append(f"ERROR {error}"))
-        if script:
-            await page.add_init_script(script)
-        await page.goto(f"{self._url}{version}/")
-        return Client(context, page)
+        if not script and self._idle.get(version):
+            client = self._idle[version].pop()
+        else:
+            context = await self._browser.new_context(ignore_https_errors=True)
+            self.contexts.append(context)
+            page = await context.new_page()
+            page.on("console", lambda message: self.console.append(message.text))
+            page.on("pageerror", lambda error: self.console.append(f"ERROR {error}"))
+            if script:
+                await page.add_init_script(script)
+            client = Client(context, page, "" if script else version)
+        await client.page.goto(f"{self._url}{version}/")
+        return client
+
+    async def leave(self, *clients: Client) -> None:
+        """All leave, one after the other. Their pages are used again: a new one costs a second."""
+        for client in clients:
+            await client.call("leave")
+            if client.version:
+                await client.page.goto("about:blank")
+                self._idle.setdefault(client.version, []).append(client)
+            else:
+                await client.context.close()
 
     async def stop(self) -> None:
         for context in self.contexts:

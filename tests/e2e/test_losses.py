@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 import pytest_asyncio
 
-from tests.e2e.page_client import NEWEST, Client, Pages, leave
+from tests.e2e.page_client import NEWEST, Client, Pages
 from tests.e2e.relay import Relay as SocketRelay
 from tests.e2e.server_under_test import Server, eventually
 from tests.media.network import CLEAR, Profile, Relay
@@ -124,7 +124,7 @@ async def test_a_socket_that_is_cut_comes_back_unnoticed(
     assert not await ana.events("exception")
     await ana.call("signal", "still here", "greeting")
     await ben.sees("signal", data="still here", **{"from": ana.id})
-    await leave(ana, ben)
+    await pages.leave(ana, ben)
 
 
 async def test_both_directions_of_a_lost_way_are_made_again_by_the_client(
@@ -152,7 +152,7 @@ async def test_both_directions_of_a_lost_way_are_made_again_by_the_client(
             assert not await client.events("streamDestroyed")
             assert len(await client.events("streamCreated")) == 1
             assert not await client.events("reconnecting")
-        await leave(ana, ben)
+        await pages.leave(ana, ben)
 
 
 @pytest.mark.parametrize("version", ["2.20.0", NEWEST])
@@ -170,7 +170,7 @@ async def test_a_lost_subscription_is_made_again_by_the_server(
     for client, count in zip((ana, ben), before, strict=True):
         heard = {event["type"] for event in (await client.events())[count:]}
         assert heard <= {"streamPlaying", "networkQualityLevelChanged"}
-    await leave(ana, ben)
+    await pages.leave(ana, ben)
 
 
 async def test_everybody_is_told_how_good_a_way_is(server: Server, pages: Pages) -> None:
@@ -183,11 +183,11 @@ async def test_everybody_is_told_how_good_a_way_is(server: Server, pages: Pages)
         relay.impair(up=Profile(loss=0.4))
         for client in (ana, ben):
             await client.sees(quality, connection=ana.id, newValue=1)
-        await leave(ana, ben)
+        await pages.leave(ana, ben)
 
 
 async def test_a_client_silent_for_long_is_evicted_once(
-    silenced: tuple[SocketRelay, Call],
+    pages: Pages, silenced: tuple[SocketRelay, Call]
 ) -> None:
     relay, (ana, ben, of_ana, _) = silenced
     await ben.sees("streamDestroyed", stream=of_ana, reason="networkDisconnect", limit=60)
@@ -197,7 +197,7 @@ async def test_a_client_silent_for_long_is_evicted_once(
     assert len(await ben.frames("participantLeft")) == 1
     assert len(await ana.events("reconnecting")) == 1
     assert not await ana.events("reconnected")
-    await leave(ben)
+    await pages.leave(ben)
 
 
 def relay_to(server: Server) -> Relay:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.e2e.page_client import Client, Pages, leave
+from tests.e2e.page_client import Client, Pages
 from tests.e2e.server_under_test import SECRET, Server, eventually
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
@@ -134,7 +134,7 @@ async def test_a_recorder_watches_unseen(server: Server, pages: Pages) -> None:
     assert [
         event for event in await ana.events() if event["type"] != "ownStreamDestroyed"
     ] == before
-    await leave(ana)
+    await pages.leave(ana)
     await recorder.context.close()
 
 
@@ -155,4 +155,4 @@ async def test_changed_rights_are_told_to_their_owner_alone(server: Server, page
     }
     assert len(await ben.frames("connectionPropertyChanged")) == 2
     assert not await ana.frames("connectionPropertyChanged")
-    await leave(ana, ben)
+    await pages.leave(ana, ben)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.e2e.page_client import Client, Pages, leave
+from tests.e2e.page_client import Client, Pages
 from tests.e2e.server_under_test import Server, eventually
 from tests.media.network import Profile, Relay
 from tests.media.room import OBSERVER
@@ -60,7 +60,7 @@ async def test_the_full_layer_and_a_lower_one_also_after_a_pause(
         await shows(ben, stream, full=True)
         await shows(cleo, stream, full=False)
     assert not await cleo.events("streamDestroyed")
-    await leave(cleo, ben, ana)
+    await pages.leave(cleo, ben, ana)
 
 
 async def test_a_viewer_on_a_narrow_way_steps_down_and_up_again(
@@ -82,7 +82,7 @@ async def test_a_viewer_on_a_narrow_way_steps_down_and_up_again(
         relay.impair()
         await shows(ben, stream, full=True)
         await ben.plays(stream, frames=15)
-        await leave(ben, ana)
+        await pages.leave(ben, ana)
 
 
 async def rate(client: Client, stream: str) -> int:

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from tests.coturn import SECRET, turn_server
-from tests.e2e.page_client import NEWEST, Client, Pages, leave
+from tests.e2e.page_client import NEWEST, Client, Pages
 from tests.e2e.server_under_test import Server, eventually
 from tests.integration.media.wire import bound
 
@@ -82,7 +82,7 @@ async def test_a_publisher_that_shows_what_comes_back(server: Server, pages: Pag
     await eventually(decoded, what="the own picture comes back")
     assert not await ana.frames("receiveVideoFrom")
     assert not await ana.events("exception")
-    await leave(ana)
+    await pages.leave(ana)
 
 
 async def test_what_is_muted_is_not_forwarded_and_filters_are_refused(
@@ -104,7 +104,7 @@ async def test_what_is_muted_is_not_forwarded_and_filters_are_refused(
         await ben.plays(stream, frames=10, limit=5)
     for client in (ana, ben):
         assert not await client.events("exception")
-    await leave(ana, ben)
+    await pages.leave(ana, ben)
 
 
 @pytest.mark.parametrize("codec", ["VP8", "VP9", "H264", "NONE"])
@@ -113,7 +113,7 @@ async def test_the_codec_of_the_session_is_used(server: Server, pages: Pages, co
     names = {report["mimeType"] for report in await ben.statistics(stream, "codec")}
     (video,) = [name for name in names if name.startswith("video/") and "rtx" not in name]
     assert codec == "NONE" or video == f"video/{codec}"
-    await leave(ana, ben)
+    await pages.leave(ana, ben)
 
 
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
@@ -123,7 +123,7 @@ async def test_a_call_through_a_turn_server(server: Server, pages: Pages, versio
         candidates = await client.statistics(stream, "local-candidate")
         assert {one["candidateType"] for one in candidates} == {"relay"}
         assert not await client.events("exception")
-    await leave(ana, ben)
+    await pages.leave(ana, ben)
 
 
 async def test_candidates_before_the_stream_and_an_ice_server_that_never_answers(
@@ -144,7 +144,7 @@ async def test_candidates_before_the_stream_and_an_ice_server_that_never_answers
     assert answered.index(first) < answered.index(published)
     for client in (ana, ben):
         assert not await client.events("exception")
-    await leave(ana, ben)
+    await pages.leave(ana, ben)
 
 
 async def test_four_people_see_each_other(server: Server, pages: Pages) -> None:
@@ -161,10 +161,10 @@ async def test_four_people_see_each_other(server: Server, pages: Pages) -> None:
     first, *others = people
     for client in people:
         assert not await client.events("exception")
-    await leave(*others)
+    await pages.leave(*others)
     for client in others:
         await first.sees("connectionDestroyed", connection=client.id, reason="disconnect")
-    await leave(first)
+    await pages.leave(first)
 
 
 async def _arrives(client: Client, stream: str, kind: str) -> None:
@@ -217,7 +217,7 @@ async def test_audio_only_video_only_and_a_screen(server: Server, pages: Pages) 
     await _arrives(cleo, picture, "video")
     for client in (ana, screen, ben, cleo):
         assert not await client.events("exception")
-    await leave(ana, screen, ben, cleo)
+    await pages.leave(ana, screen, ben, cleo)
 
 
 async def _published(client: Client, count: int) -> list[dict[str, Any]]:
