@@ -3,7 +3,7 @@
 A row is here if frames show it, or in `test_what_breaks_the_client_sdp.py` if descriptions do. What
 only media shows is elsewhere: 35 in `tests/integration/media/test_media_forwarding.py`. In
 `tests/e2e` real clients show 34 (`test_simulcast.py`), 39 (`test_losses.py`), 44 and 45
-(`test_streams.py`).
+(`test_turn.py`).
 """
 
 from __future__ import annotations
