@@ -76,6 +76,7 @@ async def test_a_viewer_on_a_narrow_way_steps_down_and_up_again(
         stream = await ana.publish(resolution="1280x720", videoSimulcast=True)
         await ana.call("keepSize")
         await ben.join(await server.new_token(session, kurentoOptions=FAST), "ben")
+        await ben.plays(stream, frames=15)
         await shows(ben, stream, full=True)
         relay.impair(down=Profile(rate=await rate(ben, stream) // 2))
         await shows(ben, stream, full=False)
