@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -92,10 +93,14 @@ async def test_four_people_see_each_other(server: Server, pages: Pages) -> None:
     for number, client in enumerate(people):
         await client.join(await server.new_token(session), str(number))
         streams[client.id] = await client.publish(resolution="160x120", frameRate=10)
-    for client in people:
-        for owner, stream in streams.items():
-            if owner != client.id:
-                await client.plays(stream, frames=5)
+    await asyncio.gather(
+        *(
+            client.plays(stream, frames=5)
+            for client in people
+            for owner, stream in streams.items()
+            if owner != client.id
+        )
+    )
     first, *others = people
     for client in people:
         assert not await client.events("exception")
