@@ -99,6 +99,8 @@ class Port:
         for edge in tuple(endpoint.edges):
             self.disconnect(edge)
         for source in endpoint.sources.values():
+            for edge in source.edges:
+                edge.halt()  # it looks at the history
             source.ring = [None] * len(source.ring)  # else packets wait for the collector
         endpoint.sources.clear()
         endpoint.learning = False

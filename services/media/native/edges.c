@@ -37,7 +37,7 @@ static void take_out(pump_edges *edges, const pump_edge *edge)
 }
 
 /* Send nothing from now on; the numbers can go on from here: all of the source was sent. */
-static void halt(pump_edge *edge)
+void halt(pump_edge *edge)
 {
     pump_source *source = edge->source;
     if (!source || edge->is_starting)

@@ -64,6 +64,7 @@ void keep(pump_source *source, const uint8_t *packet, int size);
 /* edges.c */
 
 void take_waiters(pump_source *source);
+void halt(pump_edge *edge);
 void join(pump_edge *edge, pump_source *source, const uint8_t *packet, int size, int64_t extended,
           double now);
 

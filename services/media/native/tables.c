@@ -195,8 +195,12 @@ static void end_history(pump_source *source)
 void pump_shut(pump *p, pump_endpoint *endpoint)
 {
     abandon_endpoint(p, endpoint);
-    for (uint32_t i = 0; i < endpoint->source_count; i++)
-        end_history(endpoint->sources[i]);
+    for (uint32_t i = 0; i < endpoint->source_count; i++) {
+        pump_source *source = endpoint->sources[i];
+        for (uint32_t at = 0; at < source->edges.count; at++)
+            halt(source->edges.edges[at]); /* it looks at the history */
+        end_history(source);
+    }
     free(endpoint->sources);
     free(endpoint->unknown);
     free(endpoint->arrivals);

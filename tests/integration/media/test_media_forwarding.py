@@ -159,6 +159,29 @@ async def test_a_publisher_reconnects_without_a_seam_for_its_subscribers(stage: 
     assert told == report._replace(ssrc=VIDEO_SSRC, timestamp=times[10])
 
 
+async def test_pictures_are_numbered_on_when_a_publisher_reconnects(stage: Stage) -> None:
+    """The transport before may end, and its history with it, long before there is another."""
+
+    def picture(number: int) -> bytes:
+        key = b"\x00\x00\x00\x9d\x01\x2a"
+        return b"\x90\x80" + (0x8000 | number).to_bytes(2, "big") + key
+
+    first = await stage.publish()
+    subscriber = await stage.subscribe()
+    first.send_rtp(video(1, picture(700)))
+    await until(lambda: subscriber.rtp, "the first transport's picture came")
+    publication = stage.node.publications[STREAM]
+    await first.close()
+    await until(lambda: publication.leg is None, "the transport has ended")
+    second = stage.peer()
+    answer = stage.node.handle(Republish(SESSION, PUBLISHER, STREAM, second.offer()))
+    assert isinstance(answer, Answer)
+    await second.connect(answer.sdp_answer)
+    second.send_rtp(video(900, picture(20)))
+    await until(lambda: len(subscriber.rtp) == 2, "the second transport's picture came")
+    assert [packet[12:] for packet in subscriber.rtp] == [picture(700), picture(701)]
+
+
 async def test_packets_lost_after_a_reconnection_are_repeated_in_the_subscribers_numbers(
     stage: Stage,
 ) -> None:
