@@ -43,23 +43,27 @@ pytest: $(TEST_READY) ## Unit, contract and integration tests
 	$(BIN)/pytest --numprocesses=6 --dist=loadfile tests --ignore=tests/e2e --ignore=tests/compat
 
 # What is missing for tests with a browser and with clients for Node.
-MISSING = for tool in "$${CHROMIUM:-chromium chromium-browser}" node npm turnserver; do \
+MISSING = for tool in "$${CHROMIUM:-chromium chromium-browser}" node npm; do \
     found=""; for name in $$tool; do command -v $$name >/dev/null && found=1; done; \
     [ -n "$$found" ] || missing="$$missing $${tool%% *}"; \
   done
 
-e2e: $(TEST_READY) ## Tests with a browser and real clients; need Chromium (or CHROMIUM=…), node, npm, coturn
+e2e: $(TEST_READY) ## Tests with a browser and real clients; need Chromium (or CHROMIUM=…), node, npm
 	@missing=""; $(MISSING); \
 	if [ -z "$$missing" ]; then $(MAKE) --no-print-directory e2e-run; \
 	elif [ "$$CI" = true ]; then echo "The tests with a browser need:$$missing" >&2; exit 1; \
 	else printf '\n*** THE TESTS WITH A BROWSER DID NOT RUN. They need:%s\n\n' "$$missing"; fi
 
-.PHONY: e2e-run e2e-versions
+# The scenarios are not part of `make test` until they have passed twenty times in a row.
+.PHONY: e2e-run e2e-scenarios e2e-versions
 e2e-run: $(TEST_READY) $(NODE_READY)
-	$(BIN)/pytest tests/e2e tests/compat
+	$(BIN)/pytest tests/e2e tests/compat --ignore=tests/e2e/scenarios
 
-e2e-versions: $(TEST_READY) $(NODE_READY) ## All scenarios with clients of all versions, in both modes
-	E2E_VERSIONS=all $(BIN)/pytest tests/e2e/test_client_versions.py
+e2e-scenarios: $(TEST_READY) $(NODE_READY) ## Every scenario of the browser client: losses, roles, TURN, simulcast
+	$(BIN)/pytest tests/e2e/scenarios
+
+e2e-versions: $(TEST_READY) $(NODE_READY) ## The main scenarios with clients of all versions, in both modes
+	E2E_VERSIONS=all $(BIN)/pytest tests/e2e/scenarios/test_client_versions.py
 
 report-media: $(TEST_READY) $(NODE_READY) ## What bad networks do to a call; SEED (1), SECONDS (60)
 	$(BIN)/python -m tests.media.report --seed $(or $(SEED),1) --seconds $(or $(SECONDS),60)

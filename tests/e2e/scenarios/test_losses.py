@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from tests.e2e.page_client import NEWEST, Client, Pages
-from tests.e2e.relay import Relay as SocketRelay
+from tests.e2e.scenarios.relay import Relay as SocketRelay
 from tests.e2e.server_under_test import Server, eventually
 from tests.media.network import CLEAR, Profile, Relay
 from tests.media.room import OBSERVER
