@@ -25,6 +25,7 @@ LOST, DELAY = 0.01, 50.0  # share, ms of the 99th percentile
 STEPS = (0.5, 0.8, 0.95, 1.05, 1.2, 1.4)  # of what the last point promises
 BUDGET = 75.0  # seconds of one server, after which no more sessions are added
 OWN_LATE = 15.0  # ms of the 99th percentile: then we are the limit
+TRIES = 3  # windows before a point is too much: other guests of the same hardware stop us, too
 SUBSCRIPTIONS = PEOPLE * (PEOPLE - 1)  # of a session
 
 
@@ -111,11 +112,16 @@ async def contest(name: str, quick: bool) -> list[Point]:
                 target = 1 if quick else 4
                 for step in STEPS[:1] if quick else STEPS:
                     await sessions.more(target - len(sessions))
-                    points.append(await measure(contender, sessions, target, seconds))
-                    if not points[-1].good or points[-1].limited or monotonic() > until:
+                    for _ in range(TRIES):
+                        points.append(await measure(contender, sessions, target, seconds))
+                        if points[-1].good and not points[-1].limited:
+                            break
+                    else:
+                        break
+                    if monotonic() > until:
                         break
                     target = max(target + 1, int(target / max(points[-1].cpu, 0.01) * step))
-                known = [one.sessions for one in points]
+                known = list(dict.fromkeys(one.sessions for one in points))
                 between = sum(known[-2:]) // 2  # of one point, half of it
                 if not points[-1].good and between not in (0, *known):
                     points.append(await measure(contender, sessions, between, seconds))

@@ -70,7 +70,9 @@ class Seat:
     def report(self) -> None:
         one = self.subscriber
         if self.tally is not None:
-            one.last, one.count = bytes(self.tally.last), self.tally.video
+            one.count = self.tally.video
+            if one.count:
+                one.last = bytes(self.tally.last)
         one.report(one.count - self._reported)
         self._reported = one.count
 
