@@ -17,6 +17,7 @@ from pylibsrtp import Error, Policy, Session
 from services.media import dtls, rtp
 from services.media.path import Edge, Endpoint, Source
 from services.media.port import Port
+from services.media.udp import BUFFER
 
 # Nobody else sends there: not to us, and not to the former owner of a port of ours.
 HOST = f"127.1.{os.getpid() >> 8 & 255}.{os.getpid() & 255}"
@@ -73,6 +74,7 @@ Plan = list[list[tuple[Any, ...]]]
 def bound() -> socket.socket:
     udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     udp.setblocking(False)
+    udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
     udp.bind((HOST, 0))
     return udp
 

@@ -1,52 +1,15 @@
 /* The path: receive a batch, decrypt, keep, protect for each edge, send in batches. As the methods
  * of `port.Port` behind its heading "The path".
  */
-#define _GNU_SOURCE /* recvmmsg, sendmmsg */
+#define _GNU_SOURCE /* recvmmsg */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <time.h>
-#include "path.h"
+#include "buffers.h"
 
-enum {
-    BATCH = 64,   /* datagrams a receive */
-    ROUNDS = 4,   /* receives a wake-up: let the loop breathe */
-    SENDS = 64,   /* datagrams a send */
-    TRAILER = 160, /* libsrtp's largest is 148 */
-    MAX_GAP = 256, /* packets worth asking for again */
-};
-
-/* Where the packet at hand goes on when Python has decided. */
-enum stage { DONE, KNOWN, SKIPPED, KEEP };
-
-typedef struct {
-    pump_edge *edge; /* NULL: a copy for a tap */
-    int size;        /* of the RTP packet */
-} sending;
-
-typedef union {
-    struct sockaddr_in ipv4;
-    struct sockaddr_in6 ipv6;
-} socket_name;
-
-struct pump_buffers {
-    struct mmsghdr in[BATCH], out[SENDS];
-    struct iovec in_parts[BATCH], out_parts[SENDS];
-    socket_name in_names[BATCH], out_names[SENDS];
-    sending sendings[SENDS];
-    int received, next, rounds, waiting; /* `waiting`: to be sent */
-    bool more;                           /* the last receive was full */
-    enum stage stage;
-    pump_endpoint *at;
-    pump_source *source;
-    uint32_t step;
-    int64_t extended;
-    _Alignas(16) uint8_t in_bytes[BATCH][DATAGRAM];
-    _Alignas(16) uint8_t out_bytes[SENDS][DATAGRAM + TRAILER];
-};
+enum { MAX_GAP = 256 }; /* packets worth asking for again */
 
 const char *pump_fingerprint(void)
 {
@@ -64,11 +27,7 @@ int pump_open(pump *p)
         b->in[i].msg_hdr.msg_iovlen = 1;
         b->in[i].msg_hdr.msg_name = b->in_names + i;
     }
-    for (int i = 0; i < SENDS; i++) {
-        b->out[i].msg_hdr.msg_iov = b->out_parts + i;
-        b->out[i].msg_hdr.msg_iovlen = 1;
-        b->out[i].msg_hdr.msg_name = b->out_names + i;
-    }
+    start_sending(p);
     return 0;
 }
 
@@ -92,68 +51,6 @@ void abandon_source(pump *p, const pump_source *source)
 {
     if (p->buffers && p->buffers->source == source)
         p->buffers->stage = DONE;
-}
-
-/* Sending */
-
-static bool is_ipv4(const pump_address *address)
-{
-    static const uint8_t mapped[12] = {[10] = 0xFF, [11] = 0xFF};
-    return memcmp(address->ip, mapped, sizeof mapped) == 0;
-}
-
-static void flush(pump *p)
-{
-    pump_buffers *b = p->buffers;
-    for (int done = 0; done < b->waiting;) {
-        int sent = sendmmsg(p->fd, b->out + done, (unsigned)(b->waiting - done), MSG_DONTWAIT);
-        if (sent < 0 && errno == EINTR)
-            continue;
-        if (sent <= 0) { /* this one: the kernel's buffer is full, or an ICMP error */
-            pump_edge *edge = b->sendings[done++].edge;
-            if (edge)
-                edge->dropped++;
-            else
-                p->send_failed++;
-        }
-        for (int end = done + sent; done < end; done++) {
-            pump_edge *edge = b->sendings[done].edge;
-            if (edge) {
-                edge->packets++;
-                edge->bytes += (uint64_t)b->sendings[done].size;
-            }
-        }
-    }
-    b->waiting = 0;
-}
-
-/* A place for a datagram of the next send. */
-static uint8_t *place(pump *p)
-{
-    if (p->buffers->waiting == SENDS)
-        flush(p);
-    return p->buffers->out_bytes[p->buffers->waiting];
-}
-
-/* Send what was written there. `size` is that of the RTP packet in it. */
-static void put(pump *p, const pump_address *to, int length, pump_edge *edge, int size)
-{
-    pump_buffers *b = p->buffers;
-    int at = b->waiting++;
-    socket_name *name = b->out_names + at;
-    if (p->is_ipv6 || !is_ipv4(to)) {
-        name->ipv6 = (struct sockaddr_in6){.sin6_family = AF_INET6,
-                                           .sin6_port = htons((uint16_t)to->port)};
-        memcpy(&name->ipv6.sin6_addr, to->ip, sizeof to->ip);
-        b->out[at].msg_hdr.msg_namelen = sizeof name->ipv6;
-    } else {
-        name->ipv4 = (struct sockaddr_in){.sin_family = AF_INET,
-                                          .sin_port = htons((uint16_t)to->port)};
-        memcpy(&name->ipv4.sin_addr, to->ip + 12, 4);
-        b->out[at].msg_hdr.msg_namelen = sizeof name->ipv4;
-    }
-    b->out_parts[at] = (struct iovec){b->out_bytes[at], (size_t)length};
-    b->sendings[at] = (sending){edge, size};
 }
 
 /* The packet as this edge sends it. */

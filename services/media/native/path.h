@@ -2,6 +2,7 @@
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 #include "pump.h"
 
 enum {
@@ -33,6 +34,12 @@ static inline void put_long(uint8_t *at, uint32_t value)
 {
     put_word(at, value >> 16);
     put_word(at + 2, value);
+}
+
+static inline bool is_ipv4(const pump_address *address)
+{
+    static const uint8_t mapped[12] = {[10] = 0xFF, [11] = 0xFF};
+    return memcmp(address->ip, mapped, sizeof mapped) == 0;
 }
 
 /* packet.c: as `inspection.py`; places are into the whole packet, 0 = not there */

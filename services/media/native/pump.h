@@ -114,6 +114,8 @@ struct pump_endpoint {
     pump_arrival *arrivals; /* a ring, NULL: not noted */
     uint32_t arrival_first;
     uint32_t arrival_count;
+    uint64_t batch;   /* the send in which `message` is */
+    uint32_t message; /* which takes the next packet of its size */
 };
 
 typedef struct {
@@ -142,6 +144,7 @@ typedef struct {
     pump_transform unprotect;
     pump_transform unprotect_rtcp;
     uint64_t seed; /* of the hash of addresses */
+    _Bool no_segments; /* the kernel does not cut a message into datagrams (UDP_SEGMENT) */
     pump_route *routes;
     uint32_t route_room;
     uint32_t route_count;
