@@ -60,7 +60,7 @@ def sanitized() -> int:
     ]
     environment = os.environ | {
         "LD_PRELOAD": " ".join(libraries),
-        "ASAN_OPTIONS": "detect_leaks=0",  # Python frees little at its end
+        "ASAN_OPTIONS": "detect_leaks=0:quarantine_size_mb=8",  # Python frees little at its end
         "UBSAN_OPTIONS": "print_stacktrace=1",
     }
     compile_pump(LIBRARY, *SANITIZED)

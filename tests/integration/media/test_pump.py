@@ -50,6 +50,19 @@ def test_a_batch_goes_on_behind_a_datagram_that_the_kernel_refuses(world: World)
     assert packets(world) == packets(world, 3) == 2
 
 
+@pytest.mark.parametrize("no_segments", [False, True])
+def test_a_burst_comes_datagram_by_datagram_also_where_the_kernel_does_not_cut(
+    world: World, no_segments: bool
+) -> None:
+    world.port._pump.no_segments = no_segments  # type: ignore[attr-defined]
+    for subscriber in (0, 1):
+        world.connect(subscriber, 0, (0, 0), False, None)
+    world.burst(0, 0, 21)
+    world.port._readable()
+    assert packets(world, 2) == packets(world, 3) == 21
+    assert [world.clients[who].edges[0].packets for who in (2, 3)] == [21, 21]
+
+
 def test_what_waits_is_read_in_a_few_turns_of_the_loop(world: World) -> None:
     world.connect(0, 0, (0, 0), False, None)
     world.burst(0, 0, 300)
