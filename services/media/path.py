@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from struct import Struct
 from time import monotonic
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, NotRequired, Protocol, TypedDict, Unpack
 
 from .dtls import Keys
 from .inspection import picture_number, renumber, vp8_numbers
@@ -90,6 +90,20 @@ class Endpoint:
         self.arrivals: deque[tuple[int, float]] = deque(maxlen=ARRIVALS)
 
 
+class SourceOptions(TypedDict):
+    """Of a new source. `history` is a power of two; an extension's number is 0 if it is not
+    negotiated."""
+
+    ssrc: int
+    payload_type: int
+    clock_rate: int
+    history: int
+    codec: NotRequired[str]
+    repairs: NotRequired[Source | None]
+    level_extension: NotRequired[int]
+    abs_send_time_extension: NotRequired[int]
+
+
 class Source:
     """`highest` is the extended sequence number (cycles << 16 | sequence), -1 before the first.
 
@@ -128,32 +142,13 @@ class Source:
         "waiters",
     )
 
-    def __init__(
-        self,
-        owner: SourceOwner,
-        *,
-        ssrc: int,
-        payload_type: int,
-        clock_rate: int,
-        history: int,
-        codec: str = "",
-        repairs: Source | None = None,
-        level_extension: int = 0,
-        abs_send_time_extension: int = 0,
-    ) -> None:
-        self.owner = owner
-        self.ssrc = ssrc
-        self.payload_type = payload_type
-        self.clock_rate = clock_rate
-        self.codec = codec
-        self.repairs = repairs
-        self.level_extension = level_extension
-        self.abs_send_time_extension = abs_send_time_extension
+    def __init__(self, owner: SourceOwner, **options: Unpack[SourceOptions]) -> None:
+        self._describe(owner, options)
+        history = options["history"]
         self.ring: list[bytes | None] = [None] * history
         self.mask = history - 1
         self.edges: tuple[Edge, ...] = ()
         self.waiters: tuple[Edge, ...] = ()
-        self.taps: tuple[Address, ...] = ()
         self.base = -1
         self.highest = -1
         self.packets = 0
@@ -165,6 +160,18 @@ class Source:
         self.key_frames = 0
         self.key_frame_at = 0.0  # monotonic seconds
         self.key_frame_timestamp = 0
+
+    def _describe(self, owner: SourceOwner, options: SourceOptions) -> None:
+        """What does not change, and what control writes: all but the path's own counters."""
+        self.owner = owner
+        self.ssrc = options["ssrc"]
+        self.payload_type = options["payload_type"]
+        self.clock_rate = options["clock_rate"]
+        self.codec = options.get("codec", "")
+        self.repairs = options.get("repairs")
+        self.level_extension = options.get("level_extension", 0)
+        self.abs_send_time_extension = options.get("abs_send_time_extension", 0)
+        self.taps: tuple[Address, ...] = ()
         self.sender_report: SenderReport | None = None
         self.sender_report_at = 0.0
         self.reported_expected = 0

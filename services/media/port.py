@@ -13,6 +13,7 @@ from collections.abc import Callable
 from socket import AF_INET6
 from struct import Struct
 from time import monotonic
+from typing import Unpack
 
 from . import dtls, rtp, udp
 from .inspection import begins_key_frame, extension_place, renumber, vp8_numbers
@@ -23,6 +24,7 @@ from .path import (
     Endpoint,
     EndpointOwner,
     Source,
+    SourceOptions,
     SourceOwner,
 )
 from .stun import Address
@@ -109,31 +111,8 @@ class Port:
     def make_endpoint(self, owner: EndpointOwner) -> Endpoint:
         return Endpoint(owner)
 
-    def make_source(
-        self,
-        owner: SourceOwner,
-        *,
-        ssrc: int,
-        payload_type: int,
-        clock_rate: int,
-        history: int,
-        codec: str = "",
-        repairs: Source | None = None,
-        level_extension: int = 0,
-        abs_send_time_extension: int = 0,
-    ) -> Source:
-        """`history` is a power of two. An extension's number is 0 if it is not negotiated."""
-        return Source(
-            owner,
-            ssrc=ssrc,
-            payload_type=payload_type,
-            clock_rate=clock_rate,
-            history=history,
-            codec=codec,
-            repairs=repairs,
-            level_extension=level_extension,
-            abs_send_time_extension=abs_send_time_extension,
-        )
+    def make_source(self, owner: SourceOwner, **options: Unpack[SourceOptions]) -> Source:
+        return Source(owner, **options)
 
     def make_edge(self, endpoint: Endpoint, ssrc: int, payload_type: int) -> Edge:
         return Edge(endpoint, ssrc, payload_type)

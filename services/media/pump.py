@@ -14,13 +14,23 @@ from itertools import count
 from pathlib import Path
 from secrets import randbits
 from time import monotonic
-from typing import Any, cast
+from typing import Any, Unpack, cast
 from weakref import WeakValueDictionary
 
 from cffi import FFI
 
 from . import dtls
-from .path import ARRIVALS, NEVER, SILENCE, Edge, Endpoint, EndpointOwner, Source, SourceOwner
+from .path import (
+    ARRIVALS,
+    NEVER,
+    SILENCE,
+    Edge,
+    Endpoint,
+    EndpointOwner,
+    Source,
+    SourceOptions,
+    SourceOwner,
+)
 from .port import Port
 from .stun import Address
 
@@ -148,39 +158,20 @@ class PumpSource(Source):
         pump: Any,
         all_edges: WeakValueDictionary[int, Edge],
         owner: SourceOwner,
-        *,
-        ssrc: int,
-        payload_type: int,
-        clock_rate: int,
-        history: int,
-        codec: str,
-        repairs: Source | None,
-        level_extension: int,
-        abs_send_time_extension: int,
+        options: SourceOptions,
     ) -> None:
         """`all_edges` are those of the port, by number."""
         self._lib, self._pump, self.all_edges = lib, pump, all_edges
-        self.owner = owner
-        self.ssrc = ssrc
-        self.payload_type = payload_type
-        self.clock_rate = clock_rate
-        self.codec = codec
-        self.repairs = repairs
-        self.level_extension = level_extension
-        self.abs_send_time_extension = abs_send_time_extension
-        self.taps = ()
-        self.sender_report = None
-        self.sender_report_at = 0.0
-        self.reported_expected = self.reported_packets = 0
+        self._describe(owner, options)
         self.struct = ffi.new(_SOURCE)
-        self.struct.ssrc = ssrc
-        self.struct.payload_type = payload_type
-        self.struct.clock_rate = clock_rate
-        self.struct.codec = CODECS.get(codec, 0)
-        self.struct.repairs = repairs is not None
-        self.struct.level_extension = level_extension
-        self.struct.abs_send_time_extension = abs_send_time_extension
-        self.struct.mask = history - 1
+        self.struct.ssrc = self.ssrc
+        self.struct.payload_type = self.payload_type
+        self.struct.clock_rate = self.clock_rate
+        self.struct.codec = CODECS.get(self.codec, 0)
+        self.struct.repairs = self.repairs is not None
+        self.struct.level_extension = self.level_extension
+        self.struct.abs_send_time_extension = self.abs_send_time_extension
+        self.struct.mask = options["history"] - 1
         self.struct.level = SILENCE
         self.struct.base = self.struct.highest = -1
 
@@ -332,33 +323,8 @@ class Pump(Port):
     def make_endpoint(self, owner: EndpointOwner) -> Endpoint:
         return PumpEndpoint(self._lib, self._pump, owner, next(self._numbers))
 
-    def make_source(
-        self,
-        owner: SourceOwner,
-        *,
-        ssrc: int,
-        payload_type: int,
-        clock_rate: int,
-        history: int,
-        codec: str = "",
-        repairs: Source | None = None,
-        level_extension: int = 0,
-        abs_send_time_extension: int = 0,
-    ) -> Source:
-        return PumpSource(
-            self._lib,
-            self._pump,
-            self._edges,
-            owner,
-            ssrc=ssrc,
-            payload_type=payload_type,
-            clock_rate=clock_rate,
-            history=history,
-            codec=codec,
-            repairs=repairs,
-            level_extension=level_extension,
-            abs_send_time_extension=abs_send_time_extension,
-        )
+    def make_source(self, owner: SourceOwner, **options: Unpack[SourceOptions]) -> Source:
+        return PumpSource(self._lib, self._pump, self._edges, owner, options)
 
     def make_edge(self, endpoint: Endpoint, ssrc: int, payload_type: int) -> Edge:
         number = next(self._numbers)

@@ -328,8 +328,7 @@ class Publication:
             self.pause(subscription, "video")
             if not subscription.is_starved:
                 self.want_key_frame(now, source)
-        track_is_split = video.is_layered or edge.source is None
-        if track_is_split:
+        if video.is_layered or edge.source is None:
             video.steer(self._port, edge, subscription.estimate, subscription.limit, now)
 
     def _tell_arrivals(self, feedback: TransportFeedback, leg: Leg, now: float) -> None:
