@@ -99,19 +99,21 @@ class Sender:
             self.peer.send_rtcp(rtcp.write_sender_report(report, "peer"))
 
 
-async def learned(stage: Stage, sender: Sender) -> None:
+async def publishing(stage: Stage) -> Sender:
+    """A publisher all of whose layers are known."""
+    sender = Sender(await publish(stage))
     track = stage.node.publications[STREAM].tracks["video"]
     sender.send(key=True)
     await until(
         lambda: all(layer.source and layer.source.packets for layer in track.layers),
         "all layers are known",
     )
+    return sender
 
 
 async def test_the_highest_layer_is_forwarded_and_nothing_else(stage: Stage) -> None:
-    publisher = await publish(stage)
-    sender = Sender(publisher)
-    await learned(stage, sender)
+    sender = await publishing(stage)
+    publisher = sender.peer
     subscriber = await stage.subscribe()
     await until(lambda: SSRCS["rdiv1"] in asked(publisher), "a key frame is asked for")
     sender.send(key=True)
@@ -124,9 +126,8 @@ async def test_the_highest_layer_is_forwarded_and_nothing_else(stage: Stage) -> 
 
 
 async def test_a_switch_is_seamless_and_in_time(stage: Stage) -> None:
-    publisher = await publish(stage)
-    sender = Sender(publisher)
-    await learned(stage, sender)
+    sender = await publishing(stage)
+    publisher = sender.peer
     subscriber = await stage.subscribe()
     sender.send(key=True)
     sender.report()
@@ -153,9 +154,7 @@ async def test_a_switch_is_seamless_and_in_time(stage: Stage) -> None:
 
 
 async def test_a_layer_that_ends_is_left_for_the_best_living_one(stage: Stage) -> None:
-    publisher = await publish(stage)
-    sender = Sender(publisher)
-    await learned(stage, sender)
+    sender = await publishing(stage)
     subscriber = await stage.subscribe()
     sender.send(key=True)
     await until(lambda: subscriber.rtp, "media came")
@@ -168,9 +167,7 @@ async def test_a_layer_that_ends_is_left_for_the_best_living_one(stage: Stage) -
 
 
 async def test_a_muted_publisher_that_sends_nothing_comes_back_in_full(stage: Stage) -> None:
-    publisher = await publish(stage)
-    sender = Sender(publisher)
-    await learned(stage, sender)
+    sender = await publishing(stage)
     subscriber = await stage.subscribe()
     sender.send(key=True)
     await until(lambda: subscriber.rtp, "media came")
@@ -191,9 +188,8 @@ async def test_a_muted_publisher_that_sends_nothing_comes_back_in_full(stage: St
 
 
 async def test_gaps_of_every_layer_are_repaired(stage: Stage) -> None:
-    publisher = await publish(stage)
-    sender = Sender(publisher)
-    await learned(stage, sender)
+    sender = await publishing(stage)
+    publisher = sender.peer
     subscriber = await stage.subscribe()
     sender.send(key=True)
     await until(lambda: len(subscriber.rtp) == 1, "media came")
@@ -218,9 +214,7 @@ async def test_gaps_of_every_layer_are_repaired(stage: Stage) -> None:
 async def test_a_tap_gets_one_layer_at_a_time(stage: Stage) -> None:
     collector = Collector()
     try:
-        publisher = await publish(stage)
-        sender = Sender(publisher)
-        await learned(stage, sender)
+        sender = await publishing(stage)
         tap = Tap("tap", STREAM, *collector.address)
         tapped = stage.node.handle(tap)
         assert isinstance(tapped, Tapped)
