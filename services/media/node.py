@@ -48,7 +48,8 @@ from .track import send_time_number
 
 UNANSWERED = 30.0  # seconds an offer waits for its answer
 UNCONFIRMED = 30.0  # seconds a publication waits for the log to tell of it
-TICK = 0.05  # seconds
+TICK = 0.1  # seconds
+HURRY = 0.05  # seconds, while something is asked for
 log = structlog.get_logger(__name__)
 
 
@@ -97,12 +98,12 @@ class Node:
         self.port.close()
 
     async def _timers(self) -> None:
-        reported = 0.0
+        pause, reported = TICK, 0.0
         while True:
-            await asyncio.sleep(TICK)
+            await asyncio.sleep(pause)
             now = monotonic()
-            for publication in self.publications.values():
-                publication.tick(now)
+            hurries = [publication.tick(now) for publication in self.publications.values()]
+            pause = HURRY if any(hurries) else TICK
             if now - reported >= 1:
                 reported = now
                 self.each_second(now)

@@ -243,13 +243,16 @@ def _transport_packet(
 ) -> bytes:
     reference = arrivals[0][1] >> 8  # units of 64 ms
     symbols = [0] * (arrivals[-1][0] - base + 1)  # 0 not received, 1 small delta, 2 large delta
-    deltas = b""
+    deltas = bytearray()
     before = reference << 8
     for number, ticks in arrivals:
         delta, before = ticks - before, ticks
-        small = 0 <= delta <= 0xFF
-        symbols[number - base] = 1 if small else 2
-        deltas += delta.to_bytes(1 if small else 2, "big", signed=not small)
+        if 0 <= delta <= 0xFF:
+            symbols[number - base] = 1
+            deltas.append(delta)
+        else:
+            symbols[number - base] = 2
+            deltas += delta.to_bytes(2, "big", signed=True)
     body = _feedback.pack(SERVER_SSRC, media_ssrc & 0xFFFFFFFF)
     body += _transport.pack(base & 0xFFFF, len(symbols), (reference & 0xFFFFFF) << 8 | count)
     body += b"".join(map(_word.pack, _status_chunks(symbols))) + deltas
@@ -264,9 +267,8 @@ def _status_chunks(symbols: Sequence[int]) -> Iterator[int]:
     """Runs where there are long ones, else vectors of 14 one-bit or 7 two-bit symbols."""
     start, size = 0, len(symbols)
     while start < size:
-        end = start
-        while end < size and symbols[end] == symbols[start] and end - start < 0x1FFF:
-            end += 1
+        others = (n for n in range(start + 1, size) if symbols[n] != symbols[start])
+        end = min(next(others, size), start + 0x1FFF)
         if end - start >= 14 or end == size or (symbols[start] == 2 and end - start >= 7):
             yield symbols[start] << 13 | end - start
             start = end

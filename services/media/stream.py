@@ -17,7 +17,7 @@ from .negotiation import DEFAULTS, Incoming
 from .path import Source
 from .port import Port
 from .sdp import Msid, SdpInvalid
-from .subscription import Subscription
+from .subscription import ATTENTION, Subscription
 from .tap import Taps
 from .track import Layer, Track
 
@@ -59,6 +59,7 @@ class Publication:
         self.plis = 0
         self.cap = 0  # bit/s told to the publisher
         self._is_less_allowed = False
+        self._attended = 0.0
         self._active = active
         self._lost = lost
         self._feedback: TransportFeedback | None = None
@@ -291,29 +292,38 @@ class Publication:
             nack = rtcp.write_nack(layer.source.ssrc, numbers)
             self.leg.send_rtcp(rtcp.write_report() + nack)
 
-    def tick(self, now: float) -> None:
-        """Often: requests that are due, what each subscriber is to get."""
+    def tick(self, now: float) -> bool:
+        """Often: requests that are due, what each subscriber is to get. Soon again if True."""
+        hurries = False
         video = self.tracks.get("video")
         for track in self.tracks.values():
             for layer in track.layers:
                 layer.measure(now)
                 if not layer.missing:
                     continue
+                hurries = True
                 again, given_up = layer.missing.due(now)
                 self._nack(track, layer, again)
                 if given_up:
                     track.given_up += given_up
                     self.want_key_frame(now, layer.source)
         if video is not None:
+            is_time = now - self._attended >= ATTENTION  # for all at once: one alone costs twice
+            if is_time:
+                self._attended = now
             for subscription in self._consumers:
-                if subscription.is_due(now):
+                if is_time or subscription.is_urgent:
                     self._attend(subscription, video, now)
+                    hurries |= subscription.is_urgent
             self._lower_cap()
             if video.is_layered and self.taps.addresses:
                 video.retap(self._port, self.taps.addresses, now)
         self._ask_key_frames(now)
+        if video is not None:
+            hurries |= any(layer.key_frames.wanted for layer in video.layers)
         if self._feedback is not None and self.leg is not None and self._feedback.is_due(now):
             self._tell_arrivals(self._feedback, self.leg, now)
+        return hurries
 
     def _attend(self, subscription: Subscription, video: Track, now: float) -> None:
         edge = subscription.edges.get("video")

@@ -26,7 +26,7 @@ from .repair import Allowance, Repeats
 REPEATS = 1000  # packets a second
 MISSES = 200  # NACKs a second for packets we do not have; beyond, a key frame is asked for
 SENDER_REPORTS = 16  # remembered for the round trip
-ATTENTION = 0.25  # seconds between two looks at a subscription, if nothing happens
+ATTENTION = 0.25  # seconds between two looks at the subscriptions, if nothing happens
 MAX_PADDING = 60  # packets at once
 SILENCE = 2.5  # seconds without a word of the client that are an outage
 SOUND = 65_000  # bit/s that a browser sets aside for it, whatever it sends
@@ -282,8 +282,9 @@ class Subscription:
         self._reported.append((report.middle, now))
         self._port.send_rtcp(edge.endpoint, rtcp.write_sender_report(told, cname))
 
-    def is_due(self, now: float) -> bool:
-        return self._is_padding or now - self._attended >= ATTENTION
+    @property
+    def is_urgent(self) -> bool:
+        return self._is_padding or not self._attended
 
     def attend(self, states: Sequence[Layer], current: int, now: float) -> bool:
         """Measure, and try more where it would be good: `current` of the layers is on its way, the

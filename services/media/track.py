@@ -51,13 +51,13 @@ class Layer:
         return max(self.source.last_arrival, self.known_at) if self.source is not None else 0.0
 
     def measure(self, now: float) -> None:
+        if self._measured is not None and now - self._measured[0] < RATE_WINDOW:
+            return
         octets = self.source.bytes if self.source is not None else 0
         if self._measured is None:
             self._measured = (now, octets)
             return
         at, before = self._measured
-        if now - at < RATE_WINDOW:
-            return
         rate = (octets - before) * 8 / (now - at)
         self.rate = rate if not self.rate else self.rate + (rate - self.rate) / 3
         self._measured = (now, octets)
