@@ -47,6 +47,7 @@ from .codecless import loaded_codecs
 from .following import apply
 from .negotiation import VIDEO_CODECS
 from .node import Node
+from .pump import PumpMissing
 from .statistics import Sampler, in_parts
 
 CALLS: tuple[type[Call], ...] = (
@@ -77,14 +78,19 @@ async def main(settings: Settings) -> int:
     )
     try:
         event_log = await JetStreamLog.open(client)
-        return await until_restart(client, Service(settings.media, client, event_log).run())
+        try:
+            service = Service(settings.media, client, event_log)
+        except (OSError, PumpMissing, ValueError) as error:
+            log.error("cannot start", reason=str(error))
+            return 1
+        return await until_restart(client, service.run())
     finally:
         await client.close()
 
 
 class Service:
     def __init__(self, settings: Media, client: Client, event_log: EventLog) -> None:
-        """Binds the UDP port. Raises `OSError` if none of the range is free."""
+        """Binds the UDP port. Raises what `Node` raises."""
         ports = range(settings.port, max(settings.port, settings.port_max) + 1)
         if not settings.port:
             ports = range(1)

@@ -72,10 +72,12 @@ async def everything(room: Room) -> None:
 async def the_heart(room: Room) -> None:
     await _first_joins(room)
     await _all_join_and_see_each_other(room)
-    for client in (room.ben, room.cleo, room.ana):
+    for client in (room.ben, room.cleo):
         await client.call("leave")
         await client.sees("sessionDisconnected", reason="disconnect")
-    await room.ana.sees("connectionDestroyed", connection=room.ben.id, reason="disconnect")
+        await room.ana.sees("connectionDestroyed", connection=client.id, reason="disconnect")
+    await room.ana.call("leave")
+    await room.ana.sees("sessionDisconnected", reason="disconnect")
 
 
 Scenario = Callable[[Room], Awaitable[None]]

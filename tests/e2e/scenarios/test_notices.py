@@ -1,4 +1,5 @@
-"""What a page is told of recordings (`signaling.md` 7.14) and of changed rights (7.15)."""
+"""What a page is told of recordings (`signaling.md` 7.14), of changed rights (7.15), and of what
+happened while its socket was away (1.9)."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from tests.e2e.page_client import Client, Pages
+from tests.e2e.scenarios.relay import Relay
 from tests.e2e.server_under_test import SECRET, Server, eventually
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
@@ -27,7 +29,7 @@ RECORDINGS = "/openvidu/api/recordings"
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def server(folder: Path) -> AsyncIterator[Server]:
-    started = Server(folder)
+    started = Server(folder, TERTULIA_RECONNECTION_GRACE="60")
     await started.start()
     yield started
     await started.stop()
@@ -156,3 +158,38 @@ async def test_changed_rights_are_told_to_their_owner_alone(server: Server, page
     assert len(await ben.frames("connectionPropertyChanged")) == 2
     assert not await ana.frames("connectionPropertyChanged")
     await pages.leave(ana, ben)
+
+
+async def test_what_happened_while_a_socket_was_away_is_told_once(
+    server: Server, pages: Pages
+) -> None:
+    relay = Relay(server.port)
+    await relay.start()
+    session = await server.new_session()
+    ana, ben, cleo = [await pages.open() for _ in range(3)]
+    token = await server.new_token(session)
+    await ana.join(token.replace(f":{server.port}", f":{relay.port}"), "ana")
+    await ben.join(await server.new_token(session), "ben")
+    of_ben = await ben.publish(**SMALL)
+    await ana.plays(of_ben, frames=10)
+    relay.hold()
+    relay.cut()
+    await ana.sees("reconnecting")
+    await ben.call("leave")
+    await cleo.join(await server.new_token(session), "cleo")
+    of_cleo = await cleo.publish(**SMALL)
+    assert not await ana.frames("participantLeft"), "she was not away"
+    relay.release()
+    await ana.sees("reconnected", limit=30)
+    await ana.sees("streamDestroyed", stream=of_ben, reason="disconnect")
+    await ana.sees("connectionDestroyed", connection=ben.id, reason="disconnect")
+    await ana.sees("connectionCreated", connection=cleo.id)
+    await ana.plays(of_cleo, frames=10)
+    for method, count in (
+        ("participantJoined", 2),
+        ("participantPublished", 2),
+        ("participantLeft", 1),
+    ):
+        assert len(await ana.frames(method)) == count
+    await pages.leave(ana, cleo)
+    await relay.stop()

@@ -64,6 +64,19 @@ async def test_the_publishers_probes_are_not_forwarded(stage: Stage) -> None:
     assert subscriber.rtp == [video(10), video(11)]
 
 
+async def test_who_misses_something_is_looked_at_more_often(stage: Stage) -> None:
+    publisher = await stage.publish()
+    await stage.subscribe()
+    publication = stage.node.publications[STREAM]
+    publisher.send_rtp(video(10))
+    await until(lambda: not publication.tick(monotonic()), "nothing is asked for")
+    publisher.send_rtp(video(12))
+    await until(lambda: set(nacked(publisher)) == {11}, "the gap was seen")
+    assert publication.tick(monotonic())
+    publisher.send_rtp(video(11))
+    await until(lambda: not publication.tick(monotonic()), "nothing is missing any more")
+
+
 async def test_a_packet_that_never_comes_is_given_up(stage: Stage) -> None:
     publisher = await stage.publish()
     publisher.send_rtp(video(10))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -226,24 +227,41 @@ async def test_the_service_stops_at_whatever_moment_it_is_told(
         assert ended, "it goes on after its cancellation"
 
 
-async def test_the_media_process_forwards_without_any_codec_in_its_memory(
-    nats: NatsServer, nats_token: str, nats_client: Client, event_log: JetStreamLog
-) -> None:
-    beats = await nats_client.subscribe(heartbeat_subject(NODE))
-    process = await asyncio.create_subprocess_exec(
+async def started(nats: NatsServer, token: str, port: int = 0) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "services.media",
         env={
             "TERTULIA_NATS_URL": nats.url,
-            "TERTULIA_NATS_TOKEN": nats_token,
+            "TERTULIA_NATS_TOKEN": token,
             "TERTULIA_NODE_ID": NODE,
-            "TERTULIA_MEDIA_PORT": "0",
+            "TERTULIA_MEDIA_PORT": str(port),
+            "KMS_DOCKER_ENV_KMS_MAX_PORT": str(port),
             "OPENVIDU_SECRET": "only-for-tests",
             "DOTENV_PATH": "",
         },
         stderr=asyncio.subprocess.PIPE,
     )
+
+
+@pytest.mark.usefixtures("event_log")
+async def test_a_port_that_is_taken_is_named_in_one_line(nats: NatsServer, nats_token: str) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        process = await started(nats, nats_token, taken.getsockname()[1])
+        _, printed = await asyncio.wait_for(process.communicate(), 20)
+    assert process.returncode == 1
+    assert b"cannot start" in printed
+    assert b"already in use" in printed
+    assert b"Traceback" not in printed
+
+
+async def test_the_media_process_forwards_without_any_codec_in_its_memory(
+    nats: NatsServer, nats_token: str, nats_client: Client, event_log: JetStreamLog
+) -> None:
+    beats = await nats_client.subscribe(heartbeat_subject(NODE))
+    process = await started(nats, nats_token)
     try:
         await beats.next_msg(timeout=20)
         async with connected(nats_client) as (publisher, subscriber):
