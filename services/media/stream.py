@@ -318,8 +318,7 @@ class Publication:
             self._lower_cap()
             if video.is_layered and self.taps.addresses:
                 video.retap(self._port, self.taps.addresses, now)
-        self._ask_key_frames(now)
-        if video is not None:
+            self._ask_key_frames(now)
             hurries |= any(layer.key_frames.wanted for layer in video.layers)
         if self._feedback is not None and self.leg is not None and self._feedback.is_due(now):
             self._tell_arrivals(self._feedback, self.leg, now)

@@ -54,13 +54,10 @@ class Layer:
         if self._measured is not None and now - self._measured[0] < RATE_WINDOW:
             return
         octets = self.source.bytes if self.source is not None else 0
-        if self._measured is None:
-            self._measured = (now, octets)
-            return
-        at, before = self._measured
-        rate = (octets - before) * 8 / (now - at)
-        self.rate = rate if not self.rate else self.rate + (rate - self.rate) / 3
-        self._measured = (now, octets)
+        before, self._measured = self._measured, (now, octets)
+        if before is not None:
+            rate = (octets - before[1]) * 8 / (now - before[0])
+            self.rate = rate if not self.rate else self.rate + (rate - self.rate) / 3
 
 
 @dataclass(slots=True)
