@@ -43,14 +43,6 @@ async def server(folder: Path) -> AsyncIterator[Server]:
     await started.stop()
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def sockets(server: Server) -> AsyncIterator[SocketRelay]:
-    started = SocketRelay(server.port)
-    await started.start()
-    yield started
-    await started.stop()
-
-
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def silenced(server: Server, pages: Pages) -> AsyncIterator[tuple[SocketRelay, Call]]:
     """A call in which nothing more comes through Ana's socket. It takes half a minute until she

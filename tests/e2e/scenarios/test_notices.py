@@ -161,25 +161,23 @@ async def test_changed_rights_are_told_to_their_owner_alone(server: Server, page
 
 
 async def test_what_happened_while_a_socket_was_away_is_told_once(
-    server: Server, pages: Pages
+    server: Server, pages: Pages, sockets: Relay
 ) -> None:
-    relay = Relay(server.port)
-    await relay.start()
     session = await server.new_session()
     ana, ben, cleo = [await pages.open() for _ in range(3)]
     token = await server.new_token(session)
-    await ana.join(token.replace(f":{server.port}", f":{relay.port}"), "ana")
+    await ana.join(token.replace(f":{server.port}", f":{sockets.port}"), "ana")
     await ben.join(await server.new_token(session), "ben")
     of_ben = await ben.publish(**SMALL)
     await ana.plays(of_ben, frames=10)
-    relay.hold()
-    relay.cut()
+    sockets.hold()
+    sockets.cut()
     await ana.sees("reconnecting")
     await ben.call("leave")
     await cleo.join(await server.new_token(session), "cleo")
     of_cleo = await cleo.publish(**SMALL)
     assert not await ana.frames("participantLeft"), "she was not away"
-    relay.release()
+    sockets.release()
     await ana.sees("reconnected", limit=30)
     await ana.sees("streamDestroyed", stream=of_ben, reason="disconnect")
     await ana.sees("connectionDestroyed", connection=ben.id, reason="disconnect")
@@ -192,4 +190,3 @@ async def test_what_happened_while_a_socket_was_away_is_told_once(
     ):
         assert len(await ana.frames(method)) == count
     await pages.leave(ana, cleo)
-    await relay.stop()
