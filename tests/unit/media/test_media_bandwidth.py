@@ -265,3 +265,72 @@ def test_trouble_is_forgotten_while_enough_is_sent() -> None:
     for now in sending(200_000, 9 + FORGOTTEN, 12 + FORGOTTEN, estimator):
         estimator.grow(0, STEP, now)
     assert estimator.estimate == 0
+
+
+def first_growth(estimator: Estimator, begin: float, end: float) -> float:
+    """When a trial begins, if all that is allowed is sent."""
+    before = estimator.estimate
+    for now in sending(before, begin, end, estimator):
+        if estimator.grow(1_000_000, STEP, now):
+            return now
+    raise AssertionError("no trial")
+
+
+def test_a_trial_that_failed_is_not_repeated_as_soon_and_calm_makes_up_for_it() -> None:
+    estimator = in_trouble()  # at 9.9
+    began = first_growth(estimator, 10, 20)
+    assert 11.9 <= began < 12
+    failed = [began + 1]
+    for _ in range(2):
+        estimator.lost(80, 100, failed[-1])  # while it grows
+        began = first_growth(estimator, failed[-1] + STEP, failed[-1] + 20)
+        assert 4 <= began - failed[-1] < 4.2  # longer, but not ever longer
+        failed.append(began + 1)
+    for now in sending(200_000, failed[-1], failed[-1] + 15, estimator):
+        estimator.grow(0, STEP, now)
+    estimator.lost(80, 100, now)
+    assert 2 <= first_growth(estimator, now + STEP, now + 20) - now < 2.2
+
+
+def test_reports_of_what_was_sent_before_the_estimate_fell_do_not_lower_it_more() -> None:
+    estimator = in_trouble()  # at 9.9
+    before = estimator.estimate
+    for now in (10.0, 10.5, 11.0):
+        estimator.sent(1_000_000 + round((now - 10) * 20_000), 0, 1000 + round(now * 20), now)
+        estimator.lost(80, 100, now)
+        estimator.nacked(200, now)
+        estimator.remb(60_000 - int(now * 1000), now)
+        estimator.round_trip(3.0, now)
+    assert estimator.estimate == before
+    estimator.lost(80, 100, 11.2)
+    assert estimator.estimate < before
+
+
+def test_nothing_more_is_tried_while_a_queue_gets_shorter() -> None:
+    estimator = Estimator()
+    for _ in sending(1_000_000, 0, 10, estimator):
+        pass
+    for now in (10.0, 11.0):
+        estimator.round_trip(1.0 + now - 10, now)
+    assert estimator.estimate
+    for second, seconds in enumerate((1.8, 1.5, 1.2, 0.9), start=13):
+        estimator.sent(1_250_000 + second * 100_000, 0, second * 100, float(second))
+        estimator.round_trip(seconds, float(second))
+        assert estimator.grow(2_000_000, STEP, second + 1.9) == 0
+    estimator.round_trip(0.05, 17.0)
+    assert estimator.grow(2_000_000, STEP, 18.1) > 0
+
+
+def test_loss_that_stays_when_less_is_sent_gives_the_rate_back() -> None:
+    estimator = Estimator()
+    for _ in sending(1_000_000, 0, 10, estimator):
+        pass
+    for now in (10.0, 11.0):
+        estimator.lost(25, 100, now)
+    assert 0 < estimator.estimate < 1_000_000
+    for second in range(12, 15):
+        sent = 1_250_000 + (second - 10) * 60_000
+        estimator.sent(sent, 0, 1000 + second * 50, float(second))
+        estimator.lost(13, 50, float(second))
+    assert estimator.estimate == 0
+    assert estimator.floor == pytest.approx(0.26, abs=0.01)
