@@ -54,14 +54,9 @@ e2e: $(TEST_READY) ## Tests with a browser and real clients; need Chromium (or C
 	elif [ "$$CI" = true ]; then echo "The tests with a browser need:$$missing" >&2; exit 1; \
 	else printf '\n*** THE TESTS WITH A BROWSER DID NOT RUN. They need:%s\n\n' "$$missing"; fi
 
-# Not part of `make test` until they have passed twenty times in a row.
-UNPROVEN := simulcast streams turn
-.PHONY: e2e-run e2e-scenarios e2e-versions
+.PHONY: e2e-run e2e-versions
 e2e-run: $(TEST_READY) $(NODE_READY)
-	$(BIN)/pytest tests/e2e tests/compat $(UNPROVEN:%=--ignore=tests/e2e/scenarios/test_%.py)
-
-e2e-scenarios: $(TEST_READY) $(NODE_READY) ## Every scenario of the browser client: losses, roles, TURN, simulcast
-	$(BIN)/pytest tests/e2e/scenarios
+	$(BIN)/pytest tests/e2e tests/compat
 
 e2e-versions: $(TEST_READY) $(NODE_READY) ## The main scenarios with clients of all versions, in both modes
 	E2E_VERSIONS=all $(BIN)/pytest tests/e2e/scenarios/test_client_versions.py
