@@ -19,6 +19,7 @@ class Code(IntEnum):
     USER_NOT_STREAMING = 105
     USER_ALREADY_STREAMING = 106
     ROOM_NOT_FOUND = 202
+    ROOM_CLOSED = 203
     ROOM_CANNOT_BE_CREATED = 204
     MEDIA_SDP = 302
     MEDIA_ENDPOINT = 303
@@ -89,6 +90,8 @@ def from_exception(error: Exception) -> RpcError | None:
         return RpcError(Code.MEDIA_ENDPOINT, str(error))
     if isinstance(error, LogError):
         return RpcError(Code.GENERIC, "The server cannot record this now; try again")
+    if isinstance(error, RecursionError):  # the decoder goes deeper than who writes it again
+        return RpcError(Code.INVALID_PARAMS, "Invalid params: they are nested too deep")
     if isinstance(error, TimeoutError):
         return RpcError(Code.GENERIC, "The server did not get this done in time")
     return None

@@ -16,7 +16,7 @@ class Frame(NamedTuple):
 
 
 class FrameQueue:
-    """First in, first out, limited in frames and in characters."""
+    """First in, first out, limited in frames and in characters; one frame of any size has room."""
 
     def __init__(self, max_frames: int, max_size: int) -> None:
         self._max_frames = max_frames
@@ -30,7 +30,7 @@ class FrameQueue:
     def push(self, frame: Frame) -> bool:
         """False, and nothing is queued, if there is no room."""
         size = self._size + len(frame.text)
-        if len(self._frames) >= self._max_frames or size > self._max_size:
+        if len(self._frames) >= self._max_frames or (self._frames and size > self._max_size):
             return False
         self._frames.append(frame)
         self._size = size

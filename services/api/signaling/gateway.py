@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import structlog
-from msgspec import Meta, Struct
+from msgspec import Struct
 from nats.aio.client import Client
 
 from services.api.nodes import Nodes
@@ -41,7 +41,7 @@ from .call import REQUEST_SECONDS, Call, Ledger, Result, Services, Waiting
 from .cluster import Gateways
 from .errors import Code, RpcError, from_exception
 from .methods import METHODS
-from .peers import MAX_REQUESTS, Key, Peer, Peers, Pending
+from .peers import Key, Peer, Peers, Pending
 from .quality import NetworkQuality
 from .renewals import Renewals
 from .socket import Socket
@@ -63,7 +63,7 @@ class Ping(Struct):
 
 
 class Connect(Struct, rename="camel"):
-    session_id: Annotated[str, Meta(max_length=64)] | None = None
+    session_id: str | None = None
 
 
 class Gateway:
@@ -219,10 +219,14 @@ class Gateway:
 
     def _queue(self, socket: Socket, request: rpc.Request) -> None:
         peer = socket.peer or self._peers.create(socket)
-        if len(peer.requests) >= MAX_REQUESTS:
-            socket.close(1008, "Too many requests at once")
+        method = METHODS[request.method]
+        if method.at_once and peer.key is not None and not peer.left:
+            _decode(request, method.params)
+            Call(self._services, peer, socket, request).answer({})
             return
-        peer.requests.append(Pending(socket, request))
+        deadline = asyncio.get_running_loop().time() + REQUEST_SECONDS
+        if not peer.queue(Pending(socket, request, deadline)):
+            raise RpcError(Code.GENERIC, "Too many requests are waiting; try again")
         if not peer.working:
             peer.working = True
             self._spawn(self._work(peer))
@@ -230,25 +234,25 @@ class Gateway:
     async def _work(self, peer: Peer) -> None:
         """The requests of one client, one after the other."""
         try:
-            while peer.requests:
-                pending = peer.requests.popleft()
-                await self._handle(Call(self._services, peer, pending.socket, pending.request))
+            while pending := peer.next_request():
+                call = Call(self._services, peer, pending.socket, pending.request)
+                await self._handle(call, pending.deadline)
         finally:
             peer.working = False
             if peer.socket is None and peer.key is None:
                 self._peers.drop(peer)
 
-    async def _handle(self, call: Call) -> None:
+    async def _handle(self, call: Call, deadline: float) -> None:
         method = METHODS[call.request.method]
         try:
-            if method.joined:
-                if call.peer.key is None:
-                    raise RpcError(Code.TRANSPORT, "No session has been joined")
-                if call.peer.left:
+            if asyncio.get_running_loop().time() >= deadline:  # nobody would know of what is done
+                raise TimeoutError
+            async with asyncio.timeout_at(deadline):
+                if method.joined and (call.peer.key is None or call.peer.left):
+                    await call.caller()  # has more to say if the session has ended, too
                     text = "The participant is no longer in the session"
                     raise RpcError(Code.USER_NOT_FOUND, text)
-            params = _decode(call.request, method.params)
-            async with asyncio.timeout(REQUEST_SECONDS):
+                params = _decode(call.request, method.params)
                 result = await method.run(call, params)
         except Exception as error:
             refusal = from_exception(error)

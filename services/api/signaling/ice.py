@@ -13,6 +13,7 @@ from services.conference.model import IceServer
 from services.settings import Ice, Settings
 
 CREDENTIAL_SECONDS = 24 * 3600
+_NO_SECRET = secrets.token_hex()  # of no server
 
 
 def ice_fields(settings: Settings, own: Iterable[IceServer], now: int) -> dict[str, Any]:
@@ -21,11 +22,13 @@ def ice_fields(settings: Settings, own: Iterable[IceServer], now: int) -> dict[s
     All of them are always there: a client that misses the ones it knows asks public STUN servers
     of third parties. Without a TURN server the list names our own host as a STUN server. Nothing
     need answer there: the media node's address stands in its SDP, and the client's address is
-    learnt from its packets, so this only keeps browsers from talking to strangers.
+    learnt from its packets, so this only keeps browsers from talking to strangers. The credentials
+    are good for nothing then: made with our secret they would let a client try out what it is.
     """
     ice = settings.ice
     host = ice.turn_host or settings.access.domain
-    username, credential = turn_credentials(ice.turn_secret or settings.access.secret, now)
+    secret = ice.turn_secret or (settings.access.secret if ice.turn_enabled else _NO_SECRET)
+    username, credential = turn_credentials(secret, now)
     address = f"[{host}]" if ":" in host and not host.startswith("[") else host
     if servers := [_entry(server) for server in (tuple(own) or _configured(settings.ice, now))]:
         pass

@@ -22,7 +22,8 @@ from .socket import Socket
 
 BACKLOG_FRAMES = 4000
 BACKLOG_SIZE = 16 * 1024 * 1024
-MAX_REQUESTS = 256  # waiting for their turn
+MAX_REQUESTS = 512  # waiting for their turn …
+MAX_WAITING = 8 * 1024 * 1024  # … and bytes of their parameters
 RPC_ALPHABET = "0123456789abcdefghijklmnopqrstuv"
 
 GONE = "This connection serves nobody any more"
@@ -46,10 +47,17 @@ class Watching(Struct):
 
 
 class Pending(NamedTuple):
-    """A request that waits for its turn, and the socket that hears the answer."""
+    """A request that waits for its turn, the socket that hears the answer, and until when its
+    client waits (loop time)."""
 
     socket: Socket
     request: rpc.Request
+    deadline: float
+
+    @property
+    def size(self) -> int:
+        """Bytes of the parameters."""
+        return len(memoryview(self.request.params))
 
 
 def new_rpc_id() -> str:
@@ -76,11 +84,28 @@ class Peer:
         self.farewell: str | None = None
         self.watching: Watching | None = None
         self.backlog = FrameQueue(BACKLOG_FRAMES, BACKLOG_SIZE)
-        self.requests: deque[Pending] = deque()
+        self._requests: deque[Pending] = deque()
+        self._waiting = 0  # bytes
         self.working = False
         self.prepared: dict[str, int] = {}  # when an offer was made, UTC ms, by stream id
         self.renewing: dict[str, asyncio.Event] = {}  # an answer came, by stream id
         self.timer: asyncio.TimerHandle | None = None
+
+    def queue(self, pending: Pending) -> bool:
+        """False if too much waits already."""
+        size = self._waiting + pending.size
+        if len(self._requests) >= MAX_REQUESTS or (self._requests and size > MAX_WAITING):
+            return False
+        self._requests.append(pending)
+        self._waiting = size
+        return True
+
+    def next_request(self) -> Pending | None:
+        if not self._requests:
+            return None
+        pending = self._requests.popleft()
+        self._waiting -= pending.size
+        return pending
 
     def negotiated(self, stream_id: str) -> None:
         """The subscription has a transport now that the client agreed to."""

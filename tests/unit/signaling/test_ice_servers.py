@@ -54,8 +54,18 @@ def test_without_a_turn_server_no_client_is_sent_to_strangers() -> None:
     fields = ice_fields(settings, (), NOW)
     assert fields["customIceServers"] == [{"url": "stun:ov.example:3478"}]
     assert fields["coturnIp"] == "ov.example"
-    assert fields["turnUsername"]
-    assert fields["turnCredential"]
+    username, credential = fields["turnUsername"], fields["turnCredential"]
+    signature = hmac.digest(settings.access.secret.encode(), username.encode(), "sha1")
+    assert len(base64.b64decode(credential)) == len(signature)
+    assert base64.b64decode(credential) != signature, "it would let a client guess the secret"
+
+
+def test_a_turn_server_without_a_secret_of_its_own_has_ours() -> None:
+    settings = Settings(ice=Ice(turn_enabled=True))
+    fields = ice_fields(settings, (), NOW)
+    secret = settings.access.secret.encode()
+    signature = hmac.digest(secret, fields["turnUsername"].encode(), "sha1")
+    assert base64.b64decode(fields["turnCredential"]) == signature
 
 
 def test_an_ipv6_address_stands_in_brackets_in_a_url() -> None:

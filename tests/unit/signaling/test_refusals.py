@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
+from services.api.signaling.methods.room import MAX_METADATA
 from services.conference.calls import (
     AcceptAnswer,
     Discard,
@@ -340,4 +342,52 @@ async def test_an_evicted_user_is_told_that_it_is_gone(world: World) -> None:
         assert await b.code(method, {}) == 102
     await world.execute("S1", CloseSession(Reason.SESSION_CLOSED_BY_SERVER))
     await a.note("participantEvicted", connectionId=a.id)
-    assert await a.code("sendMessage", {"message": "{}"}) == 102
+    for method, params in (("sendMessage", {"message": "{}"}), ("echo", {})):
+        assert await a.code(method, params) == 202
+
+
+async def test_a_session_that_closes_while_somebody_joins_says_so(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token, execute = await world.token("S1"), world.bus.execute
+
+    async def closing(session_id: str, command: Any, **options: Any) -> Any:
+        monkeypatch.undo()
+        await world.execute(session_id, CloseSession(Reason.SESSION_CLOSED_BY_SERVER))
+        return await execute(session_id, command, **options)
+
+    monkeypatch.setattr(world.bus, "execute", closing)
+    assert await (await world.client()).code("joinRoom", join_params("S1", token)) == 203
+
+
+async def test_a_text_about_oneself_is_not_endless(world: World) -> None:
+    params = join_params("S1", await world.token("S1"), "m" * (MAX_METADATA + 1))
+    client = await world.client()
+    assert await client.code("joinRoom", params) == -32602
+    await client.join("S1", await world.token("S1"), "m" * MAX_METADATA)
+
+
+async def test_an_unknown_client_of_any_name_is_unknown(world: World) -> None:
+    client = await world.client()
+    for length in (1, 26, 65, 100_000):
+        assert await client.code("connect", {"sessionId": "x" * length}) == 40007
+
+
+@pytest.mark.parametrize("to", [[None], [5], [["con_A"]], ["con_Nobody12"]])
+async def test_a_receiver_that_is_nobody_is_told(world: World, to: list[Any]) -> None:
+    a = await world.user()
+    assert await a.code("sendMessage", {"message": json.dumps({"to": to})}) == 601
+
+
+async def test_values_nested_too_deep_are_wrong_params(world: World) -> None:
+    a = await world.user()
+    await a.publish()
+    for depth in range(900, 1000):
+        value = "[" * depth + "]" * depth
+        await a.raw(
+            f'{{"jsonrpc":"2.0","id":{1000 + depth},"method":"streamPropertyChanged",'
+            f'"params":{{"property":"audioActive","newValue":{value}}}}}'
+        )
+    for depth in range(900, 1000):
+        frame = await a.wait(lambda frame, number=1000 + depth: frame.get("id") in (number, None))
+        assert frame["error"]["code"] in (-32602, -32700)

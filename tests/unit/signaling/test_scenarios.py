@@ -280,7 +280,7 @@ async def test_a_closed_session_evicts_everybody(world: World) -> None:
         own = {"connectionId": user.id, "reason": "sessionClosedByServer"}
         assert await user.note("participantEvicted", connectionId=user.id) == own
         told += user.story().count("participantLeft")
-        assert await user.code("echo") == 102
+        assert await user.code("echo") == 202
     assert told == 3, "the first hears of itself only, the last of both others"
 
 

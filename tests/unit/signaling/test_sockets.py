@@ -14,11 +14,19 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from services.api.signaling.methods import METHODS
-from services.conference.calls import Publish
+from services.conference.calls import PrepareOffer, Publish
 from services.conference.commands import SendSignal
 from services.eventlog.memory import MemoryLog
 from services.settings import Sessions, Settings
-from tests.unit.signaling.harness import PUBLISH, SECONDS, Client, FakeNodes, World, replica
+from tests.unit.signaling.harness import (
+    PUBLISH,
+    SECONDS,
+    Client,
+    FakeNodes,
+    World,
+    replica,
+    until,
+)
 
 LEAVES = (
     st.none()
@@ -129,17 +137,73 @@ async def test_a_request_that_takes_too_long_is_answered_in_time(
     assert (await a.result("echo", {}))["sessionId"] == a.rpc_id
 
 
-async def test_too_many_requests_at_once_end_the_socket(
-    world: World, nodes: FakeNodes, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("limit", "value"), [("MAX_REQUESTS", 8), ("MAX_WAITING", 800)])
+async def test_too_many_requests_at_once_are_refused_and_the_others_are_done(
+    world: World, nodes: FakeNodes, monkeypatch: pytest.MonkeyPatch, limit: str, value: int
 ) -> None:
-    monkeypatch.setattr("services.api.signaling.gateway.MAX_REQUESTS", 8)
     a = await world.user()
     nodes.hold[Publish] = asyncio.Event()
-    await a.send("publishVideo", PUBLISH)
-    for _ in range(9):
-        await a.send("echo", {})
-    assert (await a.wait_closed())[0] == 1008
+    published = await a.send("publishVideo", PUBLISH)
+    await until(lambda: bool(nodes.calls))  # it waits no more
+    monkeypatch.setattr(f"services.api.signaling.peers.{limit}", value)
+    message = {"message": "{}".ljust(100 - len('{"message": ""}'))}
+    sent = [await a.send("sendMessage", message) for _ in range(10)]
+    for number in sent[8:]:
+        assert (await a.response(number))["error"]["code"] == 999
     nodes.hold[Publish].set()
+    for number in (published, *sent[:8]):
+        assert "result" in await a.response(number)
+    assert "result" in await a.call("sendMessage", message)
+
+
+async def test_what_is_only_answered_waits_for_nothing(world: World, nodes: FakeNodes) -> None:
+    """A client that subscribes to many at once sends hundreds of candidates meanwhile, and one
+    whose `echo` is not answered in 3 s takes the socket for dead (`signaling.md` 3.8, 3.19)."""
+    a, b = await world.user(), await world.user()
+    stream = await a.publish()
+    nodes.hold[PrepareOffer] = asyncio.Event()
+    prepared = await b.send("prepareReceiveVideoFrom", {"sender": stream, "reconnect": False})
+    candidate = {"endpointName": a.id, "candidate": "candidate:1", "sdpMid": "0"}
+    for _ in range(600):
+        await b.send("onIceCandidate", {**candidate, "sdpMLineIndex": 0})
+    assert await b.result("onIceCandidate", candidate) == {"sessionId": b.rpc_id}
+    assert await b.result("echo", {}) == {"sessionId": b.rpc_id}
+    assert await b.result("videoData", {"width": 1}) == {"sessionId": b.rpc_id}
+    assert await b.code("onIceCandidate", {"candidate": 5}) == -32602
+    assert not [frame for frame in b.frames if frame.get("id") == prepared]
+    nodes.hold[PrepareOffer].set()
+    assert "result" in await b.response(prepared)
+
+
+async def test_the_time_a_request_waited_for_its_turn_counts(
+    world: World, nodes: FakeNodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client gives up 10 s after it asked, whatever the server did meanwhile."""
+    monkeypatch.setattr("services.api.signaling.gateway.REQUEST_SECONDS", 0.5)
+    users = [await world.user() for _ in range(3)]
+    streams = [await user.publish() for user in users]
+    a = await world.user()
+    nodes.hold[PrepareOffer] = asyncio.Event()
+    nodes.calls.clear()
+    loop = asyncio.get_running_loop()
+    since = loop.time()
+    sent = [await a.send("prepareReceiveVideoFrom", {"sender": stream}) for stream in streams]
+    for number in sent:
+        assert (await a.response(number))["error"]["code"] == 999
+    assert loop.time() - since < 3 * 0.5
+    assert len(nodes.calls) == 1, "nothing is begun for who has given up"
+    nodes.hold[PrepareOffer].set()
+    assert "result" in await a.call("prepareReceiveVideoFrom", {"sender": streams[0]})
+
+
+async def test_a_frame_larger_than_the_whole_queue_is_sent(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.api.signaling.socket.OUTBOX_SIZE", 10_000)
+    for _ in range(3):
+        await world.user(metadata="m" * 5000)
+    client = await world.client()
+    assert len((await client.join("S1", await world.token("S1")))["value"]) == 3
 
 
 async def test_a_flood_is_read_no_faster_than_it_is_allowed(

@@ -140,7 +140,7 @@ async def test_a_session_that_ends_lets_its_watchers_go(room: World) -> None:
     assert (await recorder.wait_closed())[0] == 1000
     evicted = await listener.note("participantEvicted", connectionId=SPEECH_TO_TEXT)
     assert evicted["reason"] == "sessionClosedByServer"
-    assert await listener.code("echo", {}) == 102
+    assert await listener.code("echo", {}) == 202
     await room.session("S1")
     assert not room.gateway._watchers.of("S1", 2**60)
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 from msgspec import Struct
 
 from services.api.signaling.call import Call, Result
 from services.api.signaling.errors import Code, RpcError
 from services.conference.commands import SendSignal
-
-from .room import NoParams
 
 SIGNAL_PREFIX = "signal:"
 
@@ -21,7 +21,7 @@ class SendMessage(Struct, rename="camel"):
 
 
 class Signal(Struct):
-    to: list[str | None] | None = None
+    to: list[Any] | None = None
     type: str | None = None
     data: str | None = None
 
@@ -48,9 +48,9 @@ async def send_message(call: Call, params: SendMessage) -> Result | None:
         raise RpcError(
             Code.SIGNAL_FORMAT_INVALID, f"The signal has a wrong form: {error}"
         ) from None
-    to = tuple(receiver for receiver in signal.to or () if receiver is not None)
+    to = tuple(receiver for receiver in signal.to or () if isinstance(receiver, str))
     if len(to) != len(signal.to or ()):
-        raise RpcError(Code.SIGNAL_TO_INVALID, "A receiver of the signal is null")
+        raise RpcError(Code.SIGNAL_TO_INVALID, "A receiver of the signal is no connection id")
     caller = await call.caller()
     kind = None if signal.type is None else signal.type.removeprefix(SIGNAL_PREFIX)
     return await call.commit(
@@ -58,11 +58,7 @@ async def send_message(call: Call, params: SendMessage) -> Result | None:
     )
 
 
-async def echo(_call: Call, _params: NoParams) -> Result:
-    return {}
-
-
-async def video_data(_call: Call, _params: VideoData) -> Result:
+async def answer_only(_call: Call, _params: Struct) -> Result:
     return {}
 
 

@@ -22,6 +22,7 @@ from services.conference.commands import (
     LeaveSession,
     RemoveConnection,
 )
+from services.conference.errors import SessionNotFound
 from services.conference.model import Reason, RecordingStatus, Role
 from services.conference.notices import existing_participants, metadata, recording_hint
 from services.conference.state import Connection, MediaNode, Recording, Session, State
@@ -29,6 +30,7 @@ from services.eventlog.commit import Actor, ActorKind
 from services.settings import VERSION
 
 UNKNOWN = "unknown"
+MAX_METADATA = 64 * 1024  # characters; whoever joins later is told all of everybody
 
 _random = secrets.SystemRandom()
 
@@ -37,7 +39,7 @@ class JoinRoom(Struct, rename="camel"):
     token: Annotated[str, Meta(max_length=4096)]
     session: Annotated[str, Meta(max_length=512)]
     platform: Annotated[str, Meta(max_length=1024)] = UNKNOWN
-    metadata: str = ""
+    metadata: Annotated[str, Meta(max_length=MAX_METADATA)] = ""
     secret: Annotated[str, Meta(max_length=4096)] = ""
     recorder: bool = False
     stt: bool = False
@@ -78,12 +80,15 @@ async def join_room(call: Call, params: JoinRoom) -> Result | None:
         ip=call.socket.address,
     )
     connection_id = pending.id
-    return await call.commit(
-        command,
-        lambda after: join_result(call, after, connection_id, by_secret=by_secret),
-        undo=LeaveSession(connection_id, Reason.NETWORK_DISCONNECT),
-        joins=Key(session.id, connection_id),
-    )
+    try:
+        return await call.commit(
+            command,
+            lambda after: join_result(call, after, connection_id, by_secret=by_secret),
+            undo=LeaveSession(connection_id, Reason.NETWORK_DISCONNECT),
+            joins=Key(session.id, connection_id),
+        )
+    except SessionNotFound:
+        raise RpcError(Code.ROOM_CLOSED, f"Session {session.id} has just been closed") from None
 
 
 def knows_secret(call: Call, given: str) -> bool:

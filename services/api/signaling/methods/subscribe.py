@@ -40,6 +40,8 @@ class UnsubscribeFromVideo(Struct, rename="camel"):
 
 
 class OnIceCandidate(Struct, rename="camel"):
+    """The media nodes are ICE-lite: they learn a client's address from its checks."""
+
     candidate: Annotated[str, Meta(max_length=4096)]
     endpoint_name: Annotated[str, Meta(max_length=1024)] = ""
     sdp_mid: Annotated[str, Meta(max_length=256)] | None = None
@@ -129,11 +131,6 @@ async def unsubscribe_from_video(call: Call, params: UnsubscribeFromVideo) -> Re
         call.services.watchers.unsubscribed(watching, publisher.id)
         return {}
     return await call.commit(UnsubscribeFromStream(caller.connection.id, publisher.id))
-
-
-async def on_ice_candidate(_call: Call, _params: OnIceCandidate) -> Result:
-    """The media nodes are ICE-lite: they learn a client's address from its checks."""
-    return {}
 
 
 async def reconnect_stream(call: Call, params: ReconnectStream) -> Result:
