@@ -163,7 +163,7 @@ class Estimator:
         if self._suspicion is None or fraction > HIGHEST_FLOOR:
             return False
         rate, arrived, estimate = self._suspicion
-        if self.rate > 0.8 * rate:
+        if not rate or self.rate > 0.8 * rate:
             return False  # not less yet
         if self.rate * (1 - fraction) > 1.15 * arrived * self.rate / rate:
             return False

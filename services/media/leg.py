@@ -76,15 +76,17 @@ class Leg:
         self.created_at = self.checked_at = monotonic()
         self.ice = Ice(_secret(12), _secret(24), hosts, port.address[1], fingerprint(certificate))
         self._addresses: dict[Address, float] = {}
-        self._checks = 0
+        self._checks = {True: 0, False: 0}
         self._checks_since = 0.0
 
     def check(self, datagram: bytes, address: Address, now: float) -> None:
-        """A Binding request that names our ufrag."""
+        """A Binding request that names our ufrag. Those from addresses of the client are counted
+        by themselves: who has seen the ufrag must not use up their turns."""
         if now - self._checks_since >= 1:
-            self._checks, self._checks_since = 0, now
-        self._checks += 1
-        if self._checks > CHECKS_PER_SECOND or self.state is State.CLOSED:
+            self._checks, self._checks_since = {True: 0, False: 0}, now
+        is_known = address in self._addresses
+        self._checks[is_known] += 1
+        if self._checks[is_known] > CHECKS_PER_SECOND or self.state is State.CLOSED:
             return
         checked = stun.check(datagram, self.ice.password.encode(), address)
         if checked is None:
@@ -141,13 +143,12 @@ class Leg:
     async def run(
         self, fingerprints: Sequence[Fingerprint], ended: Callable[[Leg, str], None]
     ) -> None:
-        """From the handshake to the end; `ended` is told why, unless `close` was the cause."""
-        if self.state is State.CLOSED:
-            return  # before it began
-        self.state = State.CONNECTING
+        """From the handshake to the end; `ended` is told why, unless `close` was the cause. The
+        leg is CONNECTING, or CLOSED again already."""
         reason = ""
         try:
-            reason = await self._live(fingerprints)
+            if self.state is State.CONNECTING:
+                reason = await self._live(fingerprints)
         except Exception:  # one client's trouble must not end the others
             log.exception("leg failed")
             reason = "internal error"

@@ -65,8 +65,9 @@ class Legs:
         return leg
 
     def start(self, leg: Leg, fingerprints: Sequence[Fingerprint]) -> None:
-        """The client's description is known: connect."""
+        """The client's description is known: connect. Once for a leg."""
         if self._group is not None:
+            leg.state = State.CONNECTING
             self._group.create_task(leg.run(fingerprints, self._ended))
 
     def drop(self, leg: Leg) -> None:

@@ -141,10 +141,10 @@ def chooser(codec: VideoCodec, allow_transcoding: bool) -> Chooser:
         elif codec is not VideoCodec.NONE:
             names = (codec.value,)
         try:
-            return _pick(line, lambda m: m.name.upper() in names and m.clock_rate == VIDEO_CLOCK)
+            return _pick(line, lambda m: _is_video(m, names))
         except CodecMissing:
             if allow_transcoding or codec is VideoCodec.MEDIA_SERVER_PREFERRED:
-                return _pick(line, lambda m: m.name.upper() in VIDEO_CODECS)
+                return _pick(line, lambda m: _is_video(m, VIDEO_CODECS))
             raise
 
     return choose
@@ -158,6 +158,10 @@ def matching(announced: Mapping[str, Format]) -> Chooser:
         return _pick(line, lambda m: _compatible(m, wanted))
 
     return choose
+
+
+def _is_video(offered: RtpMap, names: tuple[str, ...]) -> bool:
+    return offered.name.upper() in names and offered.clock_rate == VIDEO_CLOCK
 
 
 def _compatible(offered: RtpMap, wanted: Format) -> bool:

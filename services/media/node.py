@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from ipaddress import ip_address
 from time import monotonic, process_time
 from typing import Any, assert_never
@@ -40,7 +41,7 @@ from .layers import cap
 from .leg import Leg, State
 from .legs import Legs, Overloaded
 from .losses import Losses
-from .negotiation import CodecMissing, Incoming, Section
+from .negotiation import CodecMissing, Format, Incoming, Section
 from .stream import Publication, random_ssrc
 from .subscription import Promise, Subscription
 from .tap import TapRefused
@@ -286,15 +287,17 @@ class Node:
         answer = sdp.parse(call.sdp_answer)
         if answer.setup == "passive":
             raise sdp.SdpInvalid("the server is the DTLS server always")
-        kinds = set()
+        taken: dict[str, Format] = {}
         for line in answer.lines:
             kind = subscription.mids.get(line.mid)
             if kind == line.kind and line.receives:
-                wanted = publication.tracks[kind].format.payload_type
-                if str(wanted) not in line.formats:
+                wanted = subscription.promises[kind].format
+                if str(wanted.payload_type) not in line.formats:
                     raise CodecMissing(f"the answer does not take the {kind} of the offer")
-                kinds.add(kind)
-        subscription.keep(kinds)
+                if str(wanted.rtx_payload_type) not in line.formats:
+                    wanted = replace(wanted, rtx_payload_type=None)
+                taken[kind] = wanted
+        subscription.keep(taken)
         self.legs.start(subscription.leg, answer.fingerprints)
         return Done()
 

@@ -22,6 +22,7 @@ from .tap import Taps
 from .track import Layer, Track
 
 OUTAGE = 40  # packets missing at once
+LEAST_REPORT = 0.2  # seconds between two sender reports of a source that are passed on
 log = structlog.get_logger(__name__)
 
 
@@ -200,13 +201,16 @@ class Publication:
         if track is None or layer is None or layer.source is None:
             return
         source = layer.source
+        if now - source.sender_report_at < LEAST_REPORT:
+            return
         source.sender_report, source.sender_report_at = report, now
         if source.highest < 0:
             return  # no offset known yet
         layer.report = report
         for subscription in self._consumers:
             edge = subscription.edges.get(track.kind)
-            if edge is not None and edge.source is source and edge.packets:
+            is_known = edge is not None and edge.source is source and not edge.is_starting
+            if edge is not None and is_known and edge.packets:
                 subscription.report(edge, report, track.cname, now)
         for address in source.taps:
             self._port.send_datagram(rtcp.write_sender_report(report, track.cname), address)
@@ -319,7 +323,8 @@ class Publication:
             if video.is_layered and self.taps.addresses:
                 video.retap(self._port, self.taps.addresses, now)
             self._ask_key_frames(now)
-            hurries |= any(layer.key_frames.wanted for layer in video.layers)
+            if self.leg is not None and self.leg.state is State.READY:
+                hurries |= any(one.source and one.key_frames.wanted for one in video.layers)
         if self._feedback is not None and self.leg is not None and self._feedback.is_due(now):
             self._tell_arrivals(self._feedback, self.leg, now)
         return hurries

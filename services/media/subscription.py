@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from secrets import randbelow
 from typing import Any, Protocol
 
@@ -24,6 +24,7 @@ from .reception import Reception
 from .repair import Allowance, Repeats
 
 REPEATS = 1000  # packets a second
+ASKED = 2000  # packets a second that may be asked for
 MISSES = 200  # NACKs a second for packets we do not have; beyond, a key frame is asked for
 SENDER_REPORTS = 16  # remembered for the round trip
 ATTENTION = 0.25  # seconds between two looks at the subscriptions, if nothing happens
@@ -92,13 +93,14 @@ class Subscription:
         self.jitters = dict.fromkeys(promises, 0.0)  # ms
         self.estimator = Estimator()
         self._hunger = Hunger()
-        self._promises = promises
+        self.promises = dict(promises)
         self._gone = gone
         self._port = port
         self._rtx_sequences = {kind: randbelow(0x8000) for kind in promises}
         self._again = {kind: Repeats() for kind in promises}
         self._reported: deque[tuple[int, float]] = deque(maxlen=SENDER_REPORTS)
         self._second, self._repeats_left, self._misses_left = 0.0, REPEATS, MISSES
+        self._asked_left = ASKED
         self._attended = 0.0
         self._is_padding = False
         self._repeated_bytes = 0
@@ -126,9 +128,11 @@ class Subscription:
     def is_starved(self) -> bool:
         return self._hunger.is_starved
 
-    def keep(self, kinds: set[str]) -> None:
-        """The client takes these kinds only."""
-        self.edges = {kind: edge for kind, edge in self.edges.items() if kind in kinds}
+    def keep(self, formats: Mapping[str, Format]) -> None:
+        """The client takes these kinds only, by kind; maybe without RTX."""
+        self.edges = {kind: edge for kind, edge in self.edges.items() if kind in formats}
+        for kind, taken in formats.items():
+            self.promises[kind] = replace(self.promises[kind], format=taken)
 
     def ready(self, now: float) -> None:
         self.stream.connect(self, now)
@@ -144,6 +148,7 @@ class Subscription:
     def feedback(self, compound: bytes, now: float) -> None:
         if now - self._second >= 1:
             self._second, self._repeats_left, self._misses_left = now, REPEATS, MISSES
+            self._asked_left = ASKED
         if now - self._heard_at > SILENCE:
             self.estimator.silent(now)
         self._heard_at = now
@@ -180,7 +185,7 @@ class Subscription:
         self.lost[kind] = max(0, block.lost)
         self.jitters[kind] = block.jitter * 1000 / source.clock_rate
         for middle, at in self._reported:
-            if middle == block.last_report:
+            if middle == block.last_report != 0:  # 0: it has seen no report
                 self.round_trip = max(0.0, now - at - block.delay / 65536)
                 if "video" in self.edges:  # of sound alone there is nothing to choose
                     self.estimator.round_trip(self.round_trip, now)
@@ -198,10 +203,12 @@ class Subscription:
             self.estimator.silent(now)
 
     def _nack(self, packet: rtcp.Packet, now: float) -> None:
-        asked = rtcp.nacked(packet)
+        asked = rtcp.nacked(packet) if self._asked_left > 0 else None
         if asked is None:
             return
         ssrc, sequences = asked
+        del sequences[self._asked_left :]
+        self._asked_left -= len(sequences)
         kind = next((k for k, edge in self.edges.items() if edge.ssrc == ssrc), None)
         if kind is None:
             return
@@ -238,7 +245,7 @@ class Subscription:
         return self._port.fetch(source, number)
 
     def _repeat(self, kind: str, packet: bytes, now: float) -> None:
-        edge, promise = self.edges[kind], self._promises[kind]
+        edge, promise = self.edges[kind], self.promises[kind]
         estimate = self.estimate
         if estimate and self._is_outdated(edge, packet):
             return
@@ -314,7 +321,7 @@ class Subscription:
 
     def _pad(self, now: float) -> None:
         """Padding on the RTX stream: a receiver counts it and throws it away."""
-        edge, promise = self.edges.get("video"), self._promises.get("video")
+        edge, promise = self.edges.get("video"), self.promises.get("video")
         if edge is None or promise is None or promise.format.rtx_payload_type is None:
             return
         while self._credit > 0:

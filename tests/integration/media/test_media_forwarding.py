@@ -17,7 +17,7 @@ from services.conference.calls import (
     Untap,
 )
 from services.media import rtcp
-from tests.integration.media.peer import AUDIO_SSRC, RTX_SSRC, VIDEO_SSRC
+from tests.integration.media.peer import AUDIO_SSRC, RTX_SSRC, VIDEO_SSRC, Peer
 from tests.integration.media.stage import PUBLISHER, SESSION, STREAM, Stage, audio, until, video
 from tests.integration.media.wire import Collector
 
@@ -28,6 +28,11 @@ def plis(compounds: list[bytes]) -> int:
         for compound in compounds
         for one in rtcp.packets(compound)
     )
+
+
+def sender_reports(peer: Peer) -> list[rtcp.SenderReport]:
+    packets = (one for compound in peer.rtcp for one in rtcp.packets(compound))
+    return [report for one in packets if (report := rtcp.sender_report(one)) is not None]
 
 
 async def test_a_subscriber_gets_every_packet_byte_for_byte(stage: Stage) -> None:
@@ -111,6 +116,59 @@ async def test_sender_reports_reach_the_subscribers_with_the_publishers_clock(
     first, name = rtcp.packets(subscriber.rtcp[0])
     assert rtcp.sender_report(first) == report
     assert b"peer" in name.body
+
+
+async def test_sender_reports_come_no_more_often_than_they_tell_something(stage: Stage) -> None:
+    """Each goes to every subscriber, and a compound may hold many."""
+    publisher = await stage.publish()
+    subscriber = await stage.subscribe()
+    publisher.send_rtp(audio(1))
+    await until(lambda: subscriber.rtp, "sound came")
+    many = b"".join(
+        rtcp.write_sender_report(rtcp.SenderReport(AUDIO_SSRC, n << 32, n, n, n), "peer")
+        for n in range(1, 20)
+    )
+    publisher.send_rtcp(many)
+    publisher.send_rtp(audio(2))
+    await until(lambda: len(subscriber.rtp) == 2, "the sound after it came")
+    assert len(sender_reports(subscriber)) == 1
+
+
+async def test_a_muted_edge_tells_no_report_in_the_numbers_of_a_transport_before(
+    stage: Stage,
+) -> None:
+    publisher = await stage.publish()
+    subscriber = await stage.subscribe()
+    publisher.send_rtp(audio(1))
+    await until(lambda: subscriber.rtp, "sound came")
+    publication = stage.node.publications[STREAM]
+    publication.activate("audio", False, monotonic())
+    again = stage.peer()
+    offer = again.offer().replace(str(AUDIO_SSRC), "4111")
+    answer = stage.node.handle(Republish(SESSION, PUBLISHER, STREAM, offer))
+    assert isinstance(answer, Answer)
+    await again.connect(answer.sdp_answer)
+    packet = struct.pack("!BBHII", 0x80, 111, 7, 3_000_000_000, 4111) + b"sound"
+    report = rtcp.SenderReport(4111, 1 << 40, 3_000_000_000, 3, 3)
+    again.send_rtp(packet)
+    again.send_rtcp(rtcp.write_sender_report(report, "peer"))
+    again.send_rtp(video(1, ssrc=VIDEO_SSRC))
+    await until(lambda: subscriber.rtp[-1][12:] == b"video 1", "what came after it came")
+    assert not sender_reports(subscriber)
+
+
+async def test_a_report_without_a_time_measures_no_round_trip(stage: Stage) -> None:
+    publisher = await stage.publish()
+    subscriber = await stage.subscribe()
+    publisher.send_rtp(audio(1))
+    await until(lambda: subscriber.rtp, "sound came")
+    publisher.send_rtcp(rtcp.write_sender_report(rtcp.SenderReport(AUDIO_SSRC, 0, 9, 1, 1), "p"))
+    await until(lambda: sender_reports(subscriber), "a report that knows no time")
+    block = rtcp.Block(AUDIO_SSRC, 128, 0, 1, 0, 0, 0)  # no report was seen
+    subscription = stage.node.publications[STREAM].subscriptions["con_S"]
+    subscriber.send_rtcp(rtcp.write_report([block]))
+    await until(lambda: subscription.fractions["audio"] == 0.5, "the subscriber's report came")
+    assert subscription.round_trip is None
 
 
 async def test_the_round_trip_of_a_subscriber_is_measured(stage: Stage) -> None:

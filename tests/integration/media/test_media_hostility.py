@@ -25,7 +25,7 @@ from services.conference.calls import (
     Tap,
 )
 from services.media import dtls, legs
-from services.media.leg import CONSENT
+from services.media.leg import CHECKS_PER_SECOND, CONSENT
 from services.media.node import UNANSWERED, UNCONFIRMED, Node
 from tests.integration.media.stage import PUBLISHER, SESSION, STREAM, Stage, audio, until, video
 from tests.integration.media.wire import Relay, bound
@@ -143,6 +143,48 @@ async def test_a_client_that_stops_checking_loses_its_leg(stage: Stage) -> None:
     stage.node.legs.end_silent(later + CONSENT + 1)
     assert stage.node.publications[STREAM].subscriptions == {}
     await until(lambda: subscriber.dtls.state == "closed", "the client hears a goodbye")
+
+
+async def test_forged_checks_do_not_take_the_turn_of_a_clients_own(stage: Stage) -> None:
+    publisher = await stage.publish()
+    leg = next(iter(stage.node.legs))
+    address = leg.endpoint.address
+    assert address is not None
+    now = leg.checked_at + 10
+    forged = publisher.binding_request(password="wrong" * 5)
+    for _ in range(2 * CHECKS_PER_SECOND):
+        leg.check(forged, ("127.0.0.1", 9), now)
+    leg.check(publisher.binding_request(), address, now)
+    assert leg.checked_at == now
+
+
+async def test_a_second_answer_is_refused_also_before_the_first_is_acted_upon(
+    stage: Stage,
+) -> None:
+    publisher = await stage.publish()
+    peer = stage.peer()
+    offer = stage.node.handle(PrepareOffer(SESSION, "con_S", STREAM))
+    assert isinstance(offer, Offer)
+    answer = AcceptAnswer("con_S", STREAM, peer.answer())
+    assert stage.node.handle(answer) == Done()
+    second = stage.node.handle(answer)
+    assert isinstance(second, Failure)
+    assert second.code is FailureCode.SUBSCRIPTION_NOT_FOUND
+    await peer.connect(offer.sdp_offer)
+    await until(lambda: publisher.rtcp, "all goes on")
+    assert stage.node.serving
+
+
+async def test_a_leg_that_ends_before_it_began_is_let_go(stage: Stage) -> None:
+    await stage.publish()
+    offer = stage.node.handle(PrepareOffer(SESSION, "con_S", STREAM))
+    assert isinstance(offer, Offer)
+    assert stage.node.handle(AcceptAnswer("con_S", STREAM, stage.peer().answer())) == Done()
+    leg = stage.node.publications[STREAM].subscriptions["con_S"].leg
+    assert stage.node.handle(Discard("con_S", STREAM)) == Done()
+    await until(lambda: not hasattr(leg.endpoint, "leg"), "no circle is left")
+    assert len(stage.node.legs) == 1
+    assert stage.node.serving
 
 
 async def test_an_offer_nobody_answers_is_dropped(stage: Stage) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import struct
 from time import monotonic
 
-from services.conference.calls import Answer, Publish
+import pytest
+
+from services.conference.calls import AcceptAnswer, Answer, Done, Offer, PrepareOffer, Publish
 from services.media import rtcp, rtp
-from services.media.repair import TRIES
+from services.media.repair import TRIES, Repeats
 from services.media.stream import OUTAGE
-from services.media.subscription import MISSES
+from services.media.subscription import ASKED, MISSES
 from tests.integration.media.peer import RTX_SSRC, VIDEO_SSRC, Peer
 from tests.integration.media.stage import PUBLISHER, SESSION, STREAM, Stage, until, video
 from tests.integration.media.wire import Relay
@@ -135,6 +138,50 @@ async def test_a_subscriber_gets_repeats_on_the_rtx_stream(stage: Stage) -> None
     numbers = [struct.unpack("!H", packet[2:4])[0] for packet in repeats]
     assert [n - numbers[0] for n in numbers] == [0, 1, 2]
     assert [rtp.unpack_rtx(p, 96, VIDEO_SSRC) for p in repeats] == [video(n) for n in (3, 4, 17)]
+
+
+async def test_who_takes_no_rtx_gets_repeats_as_they_were(stage: Stage) -> None:
+    publisher = await stage.publish()
+    subscriber = stage.peer()
+    offer = stage.node.handle(PrepareOffer(SESSION, "con_S", STREAM))
+    assert isinstance(offer, Offer)
+    answer = re.sub(r"a=(rtpmap|fmtp):97[^\n]*\n", "", subscriber.answer()).replace("96 97", "96")
+    assert stage.node.handle(AcceptAnswer("con_S", STREAM, answer)) == Done()
+    is_lossy = False
+    relay = Relay(stage.node.port.address, lambda datagram, _: is_lossy and datagram[0] >= 128)
+    try:
+        await subscriber.connect(offer.sdp_offer, relay.address)
+        publisher.send_rtp(video(1))
+        await until(lambda: subscriber.rtp, "media came")
+        is_lossy = True
+        publisher.send_rtp(video(2))
+        await until(lambda: relay.lost, "a packet was lost")
+        is_lossy = False
+        subscriber.send_rtcp(rtcp.write_report() + rtcp.write_nack(VIDEO_SSRC, [2]))
+        await until(lambda: len(subscriber.rtp) == 2, "the repeat came")
+        assert subscriber.rtp[1] == video(2)
+    finally:
+        relay.close()
+
+
+async def test_numbers_asked_for_without_end_are_not_looked_at(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each packet could ask for thousands, again and again."""
+    publisher = await stage.publish()
+    subscriber = await stage.subscribe()
+    publisher.send_rtp(video(1))
+    await until(lambda: subscriber.rtp, "media came")
+    looked_at = []
+    monkeypatch.setattr(Repeats, "may", lambda _self, sequence, *_: looked_at.append(sequence))
+    subscription = stage.node.publications[STREAM].subscriptions["con_S"]
+    asked = rtcp.write_report() + rtcp.write_nack(VIDEO_SSRC, list(range(0, 17 * 200)))
+    now = monotonic()
+    for _ in range(100):
+        subscription.feedback(asked, now)
+    assert len(looked_at) == ASKED
+    subscription.feedback(asked, now + 1)
+    assert len(looked_at) > ASKED, "a second later it goes on"
 
 
 async def test_nacks_for_what_nobody_has_end_in_a_request_for_a_key_frame(stage: Stage) -> None:

@@ -125,6 +125,18 @@ async def test_the_highest_layer_is_forwarded_and_nothing_else(stage: Stage) -> 
     assert {packet[8:12] for packet in subscriber.rtp} == {struct.pack("!I", track.ssrc)}
 
 
+async def test_layers_that_never_come_are_not_waited_for_in_a_hurry(stage: Stage) -> None:
+    """A client that sends one of the layers it offered costs no more than one without others."""
+    sender = Sender(await publish(stage))
+    sender.send("rdiv4", key=True)
+    subscriber = await stage.subscribe()
+    sender.send("rdiv4", key=True)
+    await until(lambda: subscriber.rtp, "media came")
+    publication = stage.node.publications[STREAM]
+    publication.want_key_frame(monotonic())
+    await until(lambda: not publication.tick(monotonic()), "nothing is left to do")
+
+
 async def test_a_switch_is_seamless_and_in_time(stage: Stage) -> None:
     sender = await publishing(stage)
     publisher = sender.peer

@@ -321,6 +321,14 @@ def test_nothing_more_is_tried_while_a_queue_gets_shorter() -> None:
     assert estimator.grow(2_000_000, STEP, 18.1) > 0
 
 
+def test_loss_is_told_of_nothing_that_is_sent() -> None:
+    """By whom, nobody knows; it must not end anything."""
+    estimator = Estimator()
+    for now in range(1, 20):
+        estimator.lost(25, 100, float(now))
+    assert estimator.estimate
+
+
 def test_loss_that_stays_when_less_is_sent_gives_the_rate_back() -> None:
     estimator = Estimator()
     for _ in sending(1_000_000, 0, 10, estimator):

@@ -120,6 +120,14 @@ def test_a_missing_forced_codec_fails_unless_transcoding_is_allowed() -> None:
     assert "VP8/90000" in answered(without, VideoCodec.VP9, transcoding=True)
 
 
+@pytest.mark.parametrize("rate", ["0", "1", "8000"])
+def test_video_of_another_clock_is_no_video_whatever_is_allowed(rate: str) -> None:
+    offer = offers.publisher().replace("/90000", f"/{rate}")
+    for codec in (VideoCodec.VP8, VideoCodec.NONE, VideoCodec.MEDIA_SERVER_PREFERRED):
+        with pytest.raises(CodecMissing):
+            answered(offer, codec, transcoding=True)
+
+
 def test_the_preferred_codec_is_vp8_where_there_is_vp8() -> None:
     assert "VP8" in answered(offers.publisher(), VideoCodec.MEDIA_SERVER_PREFERRED)
     without = offers.publisher().replace("VP8/90000", "XX/90000")
