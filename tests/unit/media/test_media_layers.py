@@ -52,6 +52,7 @@ def test_what_is_probed_for() -> None:
     assert next_wanted(THREE, 200_000, 0, 0) > 500_000
     assert next_wanted(THREE, 200_000, 0, -1) > 150_000  # of a paused picture
     assert next_wanted(THREE, 400_000, 450_000, 0) == 0
+    assert next_wanted(THREE, 400_000, 560_000, 0) > 560_000  # a limit may be met a little above
     assert next_wanted(TOP_DEAD, 700_000, 0, 1) < 700_000
     assert next_wanted(TOP_DEAD, 500_000, 0, 1) > 500_000  # its rate wanders
     one = (Layer(300_000, True),)

@@ -44,20 +44,25 @@ def test_a_missing_packet_is_asked_for_five_times_and_then_given_up() -> None:
 )
 def test_requests_are_repeated_as_the_round_trip_has_it(round_trip: float, retry: float) -> None:
     missing = Missing()
-    missing.add([10], 0.0)
-    assert missing.repaired(10, round_trip)
-    assert not missing.repaired(10, round_trip)
-    assert missing.round_trip == round_trip
+    missing.add([10], 3.0)
+    assert missing.repaired(10, 3.0 + round_trip)
+    assert not missing.repaired(10, 3.0 + round_trip)
+    assert missing.round_trip == pytest.approx(round_trip)
     missing.add([11], 5.0)
     assert missing.due(5.0 + retry - 0.001) == ([], 0)
     assert missing.due(5.0 + retry + 0.001) == ([11], 0)
     assert missing.repaired(11, 9.0)
-    assert missing.round_trip == round_trip  # of the second request nobody knows
+    assert missing.round_trip == pytest.approx(round_trip)  # of the second request nobody knows
+    missing.add([12], 10.0)
+    assert missing.repaired(12, 10.0 + 9 * round_trip)
+    assert missing.round_trip == pytest.approx(2 * round_trip), "one eighth of what is new"
 
 
 def test_a_packet_is_not_repeated_twice_within_a_round_trip() -> None:
     repeats = Repeats()
+    assert 7 not in repeats
     assert repeats.may(7, 0.1, 1.0)
+    assert 7 in repeats
     assert not repeats.may(7, 0.1, 1.09)
     assert repeats.may(8, 0.1, 1.09)
     assert repeats.may(7, 0.1, 1.11)
@@ -108,6 +113,7 @@ def test_the_list_of_missing_packets_is_bounded() -> None:
 
 def test_key_frame_requests_in_one_window_are_merged_and_not_forgotten() -> None:
     requests = KeyFrameRequests()
+    assert not requests.due(0.0)
     sent = []
     for step in range(20):  # one request each 20 ms
         requests.wanted = True
