@@ -20,6 +20,7 @@ from .stun import Address
 
 ARRIVALS = 2048  # transport-wide sequence numbers kept until they are taken
 MAX_UNKNOWN = 64  # SSRCs an endpoint may show us that nobody negotiated
+MAX_SENDERS = 64  # of RTCP that are no sources: libsrtp keeps each, in a list that it searches
 SILENCE = 127  # -dBov
 KEY_FRAME_CODECS = ("VP8", "H264")  # those whose key frames are seen
 NEVER = 1 << 62
@@ -71,6 +72,7 @@ class Endpoint:
         "name",
         "receive",
         "send",
+        "senders",
         "sources",
         "unknown",
     )
@@ -85,6 +87,7 @@ class Endpoint:
         self.sources: dict[int, Source] = {}  # by SSRC
         self.learning = False  # else nothing but `sources` is decrypted
         self.unknown: set[int] = set()  # SSRCs that were handed to the leg
+        self.senders: set[int] = set()  # SSRCs of authentic RTCP, but for `sources`
         self.edges: list[Edge] = []
         self.arrival_extension = 0
         self.arrivals: deque[tuple[int, float]] = deque(maxlen=ARRIVALS)

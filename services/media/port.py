@@ -19,6 +19,7 @@ from . import dtls, rtp, udp
 from .inspection import begins_key_frame, extension_place, renumber, vp8_numbers
 from .path import (
     KEY_FRAME_CODECS,
+    MAX_SENDERS,
     MAX_UNKNOWN,
     Edge,
     Endpoint,
@@ -105,6 +106,7 @@ class Port:
                 edge.halt()  # it looks at the history
             source.ring = [None] * len(source.ring)  # else packets wait for the collector
         endpoint.sources.clear()
+        endpoint.senders.clear()
         endpoint.learning = False
         endpoint.receive = endpoint.send = endpoint.keys = None
 
@@ -281,10 +283,17 @@ class Port:
 
     def _rtcp(self, endpoint: Endpoint, size: int, now: float) -> None:
         scratch = self._in
+        sender = _word.unpack_from(scratch.view, 4)[0]
+        is_new = sender not in endpoint.sources and sender not in endpoint.senders
+        if is_new and len(endpoint.senders) >= MAX_SENDERS:
+            self._counters["too many RTCP senders"] += 1
+            return
         scratch.length[0] = size
         if dtls.unprotect_rtcp(endpoint.receive, scratch.pointer, scratch.length):
             self._counters["not authentic"] += 1
             return
+        if is_new:
+            endpoint.senders.add(sender)
         endpoint.leg.rtcp_received(scratch.view[: scratch.length[0]].tobytes(), now)
 
     def _rtp(self, endpoint: Endpoint, size: int, now: float) -> None:

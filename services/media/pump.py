@@ -44,6 +44,7 @@ DROPS = {  # of the struct, by the name of the counter
     "DTLS from elsewhere": "dtls_from_elsewhere",
     "not authentic": "not_authentic",
     "unknown SSRC": "unknown_ssrc",
+    "too many RTCP senders": "too_many_rtcp_senders",
     "unknown payload type": "unknown_payload_type",
     "copy or too late": "copy_or_too_late",
     "send failed": "send_failed",

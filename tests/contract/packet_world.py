@@ -303,10 +303,15 @@ class World:
         udp = self.clients[who].socket if who < len(self.clients) else self.stranger
         udp.sendto(garbage, self.port.address)
 
-    def report(self, who: int) -> None:
-        compound = struct.pack("!BBHI", 0x80, 201, 1, who)
+    def report(self, who: int, sender: int = 1, count: int = 1, is_sound: bool = True) -> None:
+        """Reports of so many SSRCs."""
         client = self.clients[who]
-        client.socket.sendto(client.send.protect_rtcp(compound), self.port.address)
+        for ssrc in range(sender, sender + count):
+            compound = struct.pack("!BBHI", 0x80, 201, 1, ssrc)
+            datagram = client.send.protect_rtcp(compound)
+            if not is_sound:
+                datagram = datagram[:-1] + bytes((datagram[-1] ^ 1,))
+            client.socket.sendto(datagram, self.port.address)
 
     # Control
 

@@ -61,7 +61,9 @@ packet = one_of(
 )
 from_outside = st.one_of(
     one_of("repeat", publisher, near),
-    one_of("report", anybody),
+    one_of(
+        "report", anybody, st.sampled_from([1, 30, 1000, 2000]), st.sampled_from([1, 1, 40]), yes
+    ),
     one_of("stray", publisher, index),
     one_of("burst", publisher, index, st.sampled_from([10, 70, 140])),
     one_of(

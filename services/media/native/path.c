@@ -257,10 +257,18 @@ static int rtp(pump *p, pump_endpoint *endpoint, int size)
 
 static int rtcp(pump *p, pump_endpoint *endpoint, int size)
 {
+    uint32_t sender = long_at(p->data + 4);
+    bool is_new = !is_sender(endpoint, sender);
+    if (is_new && endpoint->sender_count == MAX_SENDERS) {
+        p->too_many_rtcp_senders++;
+        return PUMP_NOTHING;
+    }
     if (p->unprotect_rtcp(endpoint->receive, p->data, &size)) {
         p->not_authentic++;
         return PUMP_NOTHING;
     }
+    if (is_new)
+        endpoint->senders[endpoint->sender_count++] = sender;
     p->size = size;
     return event(p, PUMP_RTCP, DONE);
 }

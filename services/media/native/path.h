@@ -9,6 +9,7 @@ enum {
     HEADER = 12,
     DATAGRAM = 1600, /* what fills it was cut off */
     MAX_UNKNOWN = 64,
+    MAX_SENDERS = 64, /* those that `pump_endpoint` has room for */
     ARRIVALS = 2048, /* a power of two */
 };
 
@@ -62,6 +63,7 @@ bool begins_key_frame(const uint8_t *packet, int size, int codec);
 
 pump_endpoint *find_route(const pump *p, const pump_address *address);
 pump_source *find_source(const pump_endpoint *endpoint, uint32_t ssrc);
+bool is_sender(const pump_endpoint *endpoint, uint32_t ssrc);
 bool may_learn(const pump_endpoint *endpoint, uint32_t ssrc);
 void note_unknown(pump_endpoint *endpoint, uint32_t ssrc);
 void note_arrival(pump_endpoint *endpoint, const uint8_t *packet, int size, double now);

@@ -111,6 +111,8 @@ struct pump_endpoint {
     uint32_t source_count;
     uint32_t *unknown; /* SSRCs that were handed to the leg; NULL: it does not learn */
     uint32_t unknown_count;
+    uint32_t senders[64]; /* SSRCs of authentic RTCP, but for `sources` */
+    uint32_t sender_count;
     pump_arrival *arrivals; /* a ring, NULL: not noted */
     uint32_t arrival_first;
     uint32_t arrival_count;
@@ -168,6 +170,7 @@ typedef struct {
     uint64_t dtls_from_elsewhere;
     uint64_t not_authentic;
     uint64_t unknown_ssrc;
+    uint64_t too_many_rtcp_senders;
     uint64_t unknown_payload_type;
     uint64_t copy_or_too_late;
     uint64_t send_failed;

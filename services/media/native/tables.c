@@ -115,12 +115,23 @@ int pump_learn(pump_endpoint *endpoint)
     return endpoint->unknown ? 0 : -1;
 }
 
-static bool is_known(const pump_endpoint *endpoint, uint32_t ssrc)
+static bool is_among(const uint32_t *ssrcs, uint32_t count, uint32_t ssrc)
 {
-    for (uint32_t i = 0; i < endpoint->unknown_count; i++)
-        if (endpoint->unknown[i] == ssrc)
+    for (uint32_t i = 0; i < count; i++)
+        if (ssrcs[i] == ssrc)
             return true;
     return false;
+}
+
+bool is_sender(const pump_endpoint *endpoint, uint32_t ssrc)
+{
+    return find_source(endpoint, ssrc) ||
+           is_among(endpoint->senders, endpoint->sender_count, ssrc);
+}
+
+static bool is_known(const pump_endpoint *endpoint, uint32_t ssrc)
+{
+    return is_among(endpoint->unknown, endpoint->unknown_count, ssrc);
 }
 
 bool may_learn(const pump_endpoint *endpoint, uint32_t ssrc)
@@ -208,6 +219,7 @@ void pump_shut(pump *p, pump_endpoint *endpoint)
     endpoint->unknown = NULL;
     endpoint->arrivals = NULL;
     endpoint->source_count = endpoint->unknown_count = endpoint->arrival_count = 0;
+    endpoint->sender_count = 0;
     endpoint->receive = endpoint->send = NULL;
 }
 
