@@ -46,7 +46,7 @@ PAYLOADS = (
     b"\x10\0key",
     b"\x10\1delta",
     b"\0\0middle",
-    b"\x90\x80\x85\0key, 7 bits",
+    b"\x90\x80\x05\0key, 7 bits",
     b"\x90\xc0\x92\x34\7\1delta, 15 bits",
     b"\x90\xf0\xff\xff\xff\x20\0key, all fields",
     b"\x80\xff\xff",
