@@ -305,10 +305,13 @@ class Edge:
         sequence = int.from_bytes(packet[2:4], "big")
         timestamp = int.from_bytes(packet[4:8], "big")
         self.sequence_offset = last.sequence + 1 - sequence & 0xFFFF
+        # One picture must not have the time of another
         if is_moved and self.wanted_offset is not None:
-            self.timestamp_offset = self.wanted_offset & 0xFFFFFFFF
+            # What was sent last may be of this capture, or reports may differ
+            step = timestamp + self.wanted_offset - last.timestamp
+            missing = max(0, 1 - ((step + 0x80000000 & 0xFFFFFFFF) - 0x80000000))
+            self.timestamp_offset = self.wanted_offset + missing & 0xFFFFFFFF
         elif is_moved:
-            # One picture must not have the time of another
             elapsed = max(1, int((now - last.at) * source.clock_rate))
             self.timestamp_offset = last.timestamp + elapsed - timestamp & 0xFFFFFFFF
         self.picture_offset = self.level_offset = 0

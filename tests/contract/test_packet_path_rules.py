@@ -53,3 +53,58 @@ def test_nobody_else_uses_up_a_clients_senders(world: World) -> None:
     world.packet(0, 4, (1, 0), 1, 3)
     world.settle()
     assert "unknown" in [what[0] for what in world.story]
+
+
+KEY, DELTA = 3, 4  # payloads
+
+
+def send(world: World, who: int, ticks: int, payload: int) -> None:
+    """The next packet of a publisher's picture."""
+    world.packet(who, 0, (1, ticks), 1, payload)
+    world.settle()
+
+
+def came(world: World) -> list[bytes]:
+    """To the first subscriber, since the last call."""
+    found = [what[2] for what in world.story if what[:2] == (2, "rtp")]
+    world.story.clear()
+    return found
+
+
+def timestamps(world: World) -> list[int]:
+    return [int.from_bytes(packet[4:8], "big") for packet in came(world)]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "sent"),
+    [
+        (0, 3001),  # of this capture, the old layer's picture has been sent
+        (-500, 3001),  # the reports say that it is older
+        (1, 3001),
+        (3000, 6000),
+        (-(1 << 31), 3001),
+    ],
+)
+def test_a_picture_of_another_layer_is_later_than_the_last(
+    world: World, wanted: int, sent: int
+) -> None:
+    world.clients[1].timestamps[0] = start = world.clients[0].timestamps[0]
+    world.connect(0, 1, (0, 0), False, None)
+    send(world, 0, 0, KEY)
+    send(world, 0, 3000, DELTA)
+    world.connect(0, 1, (1, 0), True, wanted)
+    send(world, 1, 3000, KEY)
+    send(world, 1, 0, DELTA)
+    send(world, 1, 3000, DELTA)
+    expected = [start + ticks for ticks in (0, 3000, sent, sent, sent + 3000)]
+    assert timestamps(world) == [at & 0xFFFFFFFF for at in expected]
+
+
+def test_a_later_time_is_one_also_where_the_numbers_begin_again(world: World) -> None:
+    world.clients[0].timestamps[0] = world.clients[1].timestamps[0] = 0xFFFFFFFF
+    world.connect(0, 1, (0, 0), False, None)
+    send(world, 0, 0, KEY)
+    world.connect(0, 1, (1, 0), True, 0)
+    send(world, 1, 0, KEY)
+    send(world, 1, 0x20, DELTA)
+    assert timestamps(world) == [0xFFFFFFFF, 0, 0x20]

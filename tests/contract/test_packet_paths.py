@@ -39,7 +39,7 @@ control = st.one_of(
     one_of(
         "connect",
         *(subscriber, edge, st.tuples(publisher, index), yes),
-        st.none() | st.integers(-5, 1 << 33),
+        st.none() | st.integers(-5, 1 << 33) | st.sampled_from([-3000, -1, 0, 1, 3000]),
     ),
     one_of("disconnect", subscriber, edge),
     one_of("pause", subscriber, edge),

@@ -117,10 +117,13 @@ void join(pump_edge *edge, pump_source *source, const uint8_t *packet, int size,
     edge->since = extended;
     edge->rewrite = true;
     edge->sequence_offset = (edge->last_sequence + 1 - word_at(packet + 2)) & 0xFFFF;
+    /* One picture must not have the time of another. */
     if (is_moved && edge->has_wanted_offset) {
-        edge->timestamp_offset = edge->wanted_offset;
+        /* What was sent last may be of this capture, or reports may differ. */
+        uint32_t step = long_at(packet + 4) + edge->wanted_offset - edge->last_timestamp;
+        uint32_t missing = (int32_t)step < 1 ? 1 - step : 0;
+        edge->timestamp_offset = edge->wanted_offset + missing;
     } else if (is_moved) {
-        /* One picture must not have the time of another. */
         double elapsed = (now - edge->last_at) * source->clock_rate;
         uint32_t ticks = elapsed >= 1 && elapsed < 9e18 ? (uint32_t)(int64_t)elapsed : 1;
         edge->timestamp_offset = edge->last_timestamp + ticks - long_at(packet + 4);
