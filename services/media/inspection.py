@@ -30,19 +30,23 @@ def extension_place(packet: bytes, wanted: int, size: int) -> int:
 
 
 def vp8_numbers(packet: bytes) -> Numbers | None:
+    """`None` where no frame follows, as in padding."""
     offset = payload_offset(packet)
-    if offset is None or offset >= len(packet):
+    if offset is None:
+        return None
+    end = len(packet) - (packet[-1] if packet[0] & 0x20 else 0)
+    if offset >= end:
         return None
     first = packet[offset]
     offset += 1
     picture, is_wide, level = 0, False, 0
     if first & 0x80:
-        if offset >= len(packet):
+        if offset >= end:
             return None
         flags = packet[offset]
         offset += 1
         if flags & 0x80:
-            if offset >= len(packet):
+            if offset >= end:
                 return None
             picture, is_wide = offset, bool(packet[offset] & 0x80)
             offset += 2 if is_wide else 1
@@ -51,7 +55,7 @@ def vp8_numbers(packet: bytes) -> Numbers | None:
             offset += 1
         if flags & 0x30:
             offset += 1
-    return Numbers(picture, is_wide, level, offset) if offset < len(packet) else None
+    return Numbers(picture, is_wide, level, offset) if offset < end else None
 
 
 def picture_number(packet: bytes, numbers: Numbers) -> int:

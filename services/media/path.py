@@ -13,7 +13,7 @@ from time import monotonic
 from typing import Any, NamedTuple, NotRequired, Protocol, TypedDict, Unpack
 
 from .dtls import Keys
-from .inspection import picture_number, renumber, vp8_numbers
+from .inspection import Numbers, picture_number, renumber, vp8_numbers
 from .rtcp import Block, SenderReport
 from .rtp import stamp_abs_send_time
 from .stun import Address
@@ -289,6 +289,15 @@ class Edge:
                 packet = bytes(changed)
         return packet
 
+    def may_join(self, source: Source, packet: bytes, extended: int, begins: bool) -> bool:
+        """Does a numbering begin with this packet?"""
+        if self.paused or not self.is_starting:
+            return False
+        if not begins and (self.needs_key_frame or extended != source.highest):
+            return False
+        # With padding nobody would know from where pictures count
+        return source.codec != "VP8" or self.last is None or vp8_numbers(packet) is not None
+
     def join(self, source: Source, packet: bytes, extended: int, now: float) -> None:
         """Begin the edge's numbers at this packet of its source, or go on with them."""
         last = self.last
@@ -314,12 +323,24 @@ class Edge:
         elif is_moved:
             elapsed = max(1, int((now - last.at) * source.clock_rate))
             self.timestamp_offset = last.timestamp + elapsed - timestamp & 0xFFFFFFFF
-        self.picture_offset = self.level_offset = 0
+        if is_moved:
+            self.picture_offset = self.level_offset = 0
         numbers = vp8_numbers(packet) if source.codec == "VP8" else None
         if numbers is not None and numbers.picture and last.picture is not None:
             self.picture_offset = last.picture + 1 - picture_number(packet, numbers) & 0x7FFF
         if numbers is not None and numbers.level and last.level is not None:
             self.level_offset = last.level + 1 - packet[numbers.level] & 0xFF
+
+    def _newest_picture(self, source: Source) -> tuple[bytes, Numbers] | None:
+        """The newest packet with numbers that was sent, if it is kept: others were lost, or are
+        padding."""
+        oldest = max(self.since, source.highest - source.mask)
+        for sequence in range(source.highest, oldest - 1, -1):
+            packet = source.kept(sequence & 0xFFFF)
+            numbers = vp8_numbers(packet) if packet is not None else None
+            if packet is not None and numbers is not None:
+                return packet, numbers
+        return None
 
     def halt(self) -> None:
         """Send nothing from now on; the numbers can go on from here: all of the source was sent."""
@@ -327,9 +348,9 @@ class Edge:
         if source is None or self.is_starting:
             return
         picture = level = None
-        newest = source.kept(source.highest & 0xFFFF) if source.codec == "VP8" else None
-        numbers = vp8_numbers(newest) if newest is not None else None
-        if newest is not None and numbers is not None:
+        found = self._newest_picture(source) if source.codec == "VP8" else None
+        if found is not None:
+            newest, numbers = found
             if numbers.picture:
                 picture = picture_number(newest, numbers) + self.picture_offset
             if numbers.level:

@@ -402,9 +402,7 @@ class Port:
         sequence, timestamp, _ = _media.unpack_from(packet, 2)
         for edge in source.edges:
             if extended < edge.since:
-                if edge.paused or not edge.is_starting:
-                    continue
-                if not begins and (edge.needs_key_frame or extended != source.highest):
+                if not edge.may_join(source, original, extended, begins):
                     continue
                 edge.join(source, original, extended, now)
             endpoint = edge.endpoint

@@ -41,6 +41,7 @@ FORMS = (  # first byte, what follows the fixed header
     (0x90, b"\xbe\xde\0\xff"),  # no end
     (0x90, b"\0\1\0\0"),  # another profile
     (0xB0, b"\xbe\xde\0\0"),
+    (0xA0, b""),  # padded, where the payload's last byte says so
 )
 PAYLOADS = (
     b"\x10\0key",
@@ -57,6 +58,8 @@ PAYLOADS = (
     b"\x7c\x85fragment",
     b"\x78\0\3\x67a",
     b"\x41delta" * 100,
+    b"\0\0\0\4",  # nothing but padding
+    b"\x90\xc0\x92\x34\7\1delta, padded\0\0\3",
 )
 LOOKED_AT = (
     *("ssrc", "base", "highest", "packets", "bytes", "jitter", "last_timestamp", "level", "lost"),

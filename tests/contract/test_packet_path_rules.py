@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 
 import pytest
 
+from services.media.inspection import picture_number, vp8_numbers
 from services.media.path import MAX_SENDERS
 from services.media.port import Port
 from services.media.pump import Pump
-from tests.contract.packet_world import HERE, World
+from tests.contract.packet_world import FORMS, HERE, PAYLOADS, World
 from tests.pumps import need_pump
 
 
@@ -56,11 +58,24 @@ def test_nobody_else_uses_up_a_clients_senders(world: World) -> None:
 
 
 KEY, DELTA = 3, 4  # payloads
+NOTHING, PADDING = PAYLOADS.index(b""), len(PAYLOADS) - 2
+PADDED = len(FORMS) - 1
 
 
-def send(world: World, who: int, ticks: int, payload: int) -> None:
+def send(world: World, who: int, ticks: int, payload: int, form: int = 1) -> None:
     """The next packet of a publisher's picture."""
-    world.packet(who, 0, (1, ticks), 1, payload)
+    world.packet(who, 0, (1, ticks), form, payload)
+    world.settle()
+
+
+def picture(world: World, who: int, number: int, *, is_key: bool = False) -> None:
+    """The next packet, with this picture id and the same as TL0PICIDX."""
+    client = world.clients[who]
+    client.sequences[0] += 1
+    client.timestamps[0] += 3000
+    packet = client.packet(0, client.sequences[0], client.timestamps[0], 0, NOTHING)
+    numbers = struct.pack("!HB", 0x8000 | number, number & 0xFF)
+    client.protected(packet + b"\x90\xc0" + numbers + (b"\0key" if is_key else b"\1delta"))
     world.settle()
 
 
@@ -108,3 +123,68 @@ def test_a_later_time_is_one_also_where_the_numbers_begin_again(world: World) ->
     send(world, 1, 0, KEY)
     send(world, 1, 0x20, DELTA)
     assert timestamps(world) == [0xFFFFFFFF, 0, 0x20]
+
+
+def pictures(world: World) -> list[tuple[int, int] | None]:
+    """Picture ids and TL0PICIDX; `None` for padding."""
+    found: list[tuple[int, int] | None] = []
+    for packet in came(world):
+        numbers = vp8_numbers(packet)
+        told = numbers and (picture_number(packet, numbers), packet[numbers.level])
+        found.append(told)
+    return found
+
+
+def again(world: World, way: str) -> int:
+    """The edge stops and goes on; who sends then."""
+    if way == "pause":
+        world.pause(0, 1)
+        world.resume(0, 1, False)
+        return 0
+    world.connect(0, 1, (1, 0), way == "at a key frame", None)
+    return 1
+
+
+WAYS = ("pause", "at once", "at a key frame")
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("padding", [0, 1, 3])
+def test_pictures_are_numbered_on_behind_padding(world: World, way: str, padding: int) -> None:
+    world.connect(0, 1, (1, 0), False, None)
+    picture(world, 1, 900, is_key=True)
+    world.connect(0, 1, (0, 0), False, None)
+    picture(world, 0, 100, is_key=True)
+    picture(world, 0, 101)
+    for _ in range(padding):
+        send(world, 0, 0, PADDING, PADDED)
+    who = again(world, way)
+    picture(world, who, 40, is_key=True)
+    picture(world, who, 41)
+    sent = [900, 901, 902, *[None] * padding, 903, 904]
+    assert pictures(world) == [number and (number, number & 0xFF) for number in sent]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_no_numbering_begins_with_padding(world: World, way: str) -> None:
+    world.connect(0, 1, (0, 0), False, None)
+    picture(world, 0, 100, is_key=True)
+    who = again(world, way)
+    send(world, who, 3000, PADDING, PADDED)
+    picture(world, who, 5, is_key=True)
+    send(world, who, 0, PADDING, PADDED)
+    picture(world, who, 6)
+    assert pictures(world) == [(100, 100), (101, 101), None, (102, 102)]
+
+
+def test_a_history_of_padding_does_not_change_the_numbers(world: World) -> None:
+    source = world.clients[0].sources[0]
+    world.connect(0, 1, (1, 0), False, None)
+    picture(world, 1, 900, is_key=True)
+    world.connect(0, 1, (0, 0), False, None)
+    picture(world, 0, 100, is_key=True)
+    for _ in range(source.mask + 1):
+        send(world, 0, 0, PADDING, PADDED)
+    again(world, "pause")
+    picture(world, 0, 101)
+    assert [sent for sent in pictures(world) if sent] == [(900, 132), (901, 133), (902, 134)]

@@ -36,6 +36,22 @@ static void take_out(pump_edges *edges, const pump_edge *edge)
     }
 }
 
+/* The newest packet with numbers that the edge sent, if it is kept: others were lost, or are
+ * padding. */
+static const pump_slot *newest_picture(const pump_edge *edge, vp8_numbers *numbers)
+{
+    const pump_source *source = edge->source;
+    int64_t oldest = source->highest - source->mask;
+    if (oldest < edge->since)
+        oldest = edge->since;
+    for (int64_t at = source->highest; source->codec == PUMP_VP8 && at >= oldest; at--) {
+        const pump_slot *slot = kept(source, (uint32_t)at & 0xFFFF);
+        if (slot && find_vp8_numbers(slot->bytes, slot->size, numbers))
+            return slot;
+    }
+    return NULL;
+}
+
 /* Send nothing from now on; the numbers can go on from here: all of the source was sent. */
 void halt(pump_edge *edge)
 {
@@ -43,11 +59,9 @@ void halt(pump_edge *edge)
     if (!source || edge->is_starting)
         return;
     edge->has_last_picture = edge->has_last_level = false;
-    const pump_slot *newest = NULL;
-    if (source->codec == PUMP_VP8)
-        newest = kept(source, (uint32_t)source->highest & 0xFFFF);
     vp8_numbers numbers;
-    if (newest && find_vp8_numbers(newest->bytes, newest->size, &numbers)) {
+    const pump_slot *newest = newest_picture(edge, &numbers);
+    if (newest) {
         edge->has_last_picture = numbers.picture;
         edge->has_last_level = numbers.level;
         edge->last_picture = picture_number(newest->bytes, &numbers) + edge->picture_offset;
@@ -128,7 +142,8 @@ void join(pump_edge *edge, pump_source *source, const uint8_t *packet, int size,
         uint32_t ticks = elapsed >= 1 && elapsed < 9e18 ? (uint32_t)(int64_t)elapsed : 1;
         edge->timestamp_offset = edge->last_timestamp + ticks - long_at(packet + 4);
     }
-    edge->picture_offset = edge->level_offset = 0;
+    if (is_moved)
+        edge->picture_offset = edge->level_offset = 0;
     vp8_numbers numbers;
     if (source->codec != PUMP_VP8 || !find_vp8_numbers(packet, size, &numbers))
         return;

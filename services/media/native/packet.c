@@ -84,7 +84,11 @@ int send_time_place(const uint8_t *packet, int size, uint32_t wanted)
 bool find_vp8_numbers(const uint8_t *packet, int size, vp8_numbers *found)
 {
     int offset = payload_offset(packet, size);
-    if (offset < 0 || offset >= size)
+    if (offset < 0)
+        return false;
+    if (packet[0] & 0x20)
+        size -= packet[size - 1]; /* padding */
+    if (offset >= size)
         return false;
     *found = (vp8_numbers){0};
     uint8_t first = packet[offset++];

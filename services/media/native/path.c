@@ -66,11 +66,17 @@ static void rewrite(const pump_edge *edge, uint8_t *packet, int size)
 }
 
 /* Does a numbering begin with this packet? */
-static bool may_join(const pump_edge *edge, int64_t extended, bool begins)
+static bool may_join(const pump_edge *edge, const uint8_t *packet, int size, int64_t extended,
+                     bool begins)
 {
     if (edge->paused || !edge->is_starting)
         return false;
-    return begins || (!edge->needs_key_frame && extended == edge->source->highest);
+    if (!begins && (edge->needs_key_frame || extended != edge->source->highest))
+        return false;
+    /* With padding nobody would know from where pictures count. */
+    vp8_numbers numbers;
+    return edge->source->codec != PUMP_VP8 || !edge->has_last ||
+           find_vp8_numbers(packet, size, &numbers);
 }
 
 static void fan_out(pump *p, pump_source *source, const uint8_t *packet, int size,
@@ -83,7 +89,7 @@ static void fan_out(pump *p, pump_source *source, const uint8_t *packet, int siz
     for (uint32_t i = 0; i < source->edges.count; i++) {
         pump_edge *edge = source->edges.edges[i];
         if (extended < edge->since) {
-            if (!may_join(edge, extended, begins))
+            if (!may_join(edge, packet, size, extended, begins))
                 continue;
             join(edge, source, packet, size, extended, now);
         }
