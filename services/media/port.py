@@ -224,8 +224,10 @@ class Port:
     def inject(self, source: Source, packet: bytes) -> None:
         """Forward a packet that was repaired."""
         sequence = packet[2] << 8 | packet[3]
-        source.ring[sequence & source.mask] = packet
-        extended = source.highest - (source.highest - sequence & 0xFFFF)
+        age = source.highest - sequence & 0xFFFF
+        if age <= source.mask:  # else a newer one has its place
+            source.ring[sequence & source.mask] = packet
+        extended = source.highest - age
         self._forward(source, packet, extended, monotonic())
 
     def send_datagram(self, datagram: bytes, address: Address) -> None:

@@ -188,3 +188,21 @@ def test_a_history_of_padding_does_not_change_the_numbers(world: World) -> None:
     again(world, "pause")
     picture(world, 0, 101)
     assert [sent for sent in pictures(world) if sent] == [(900, 132), (901, 133), (902, 134)]
+
+
+def test_a_late_repair_takes_no_place_of_a_newer_packet(world: World) -> None:
+    source = world.clients[0].sources[0]
+    world.connect(0, 1, (0, 0), False, None)
+    world.burst(0, 0, 1)
+    world.packet(0, 0, (3, 3000), 1, DELTA)
+    world.burst(0, 0, source.mask - 1)
+    world.settle()
+    came(world)
+    newest, oldest = source.highest, source.highest - source.mask
+    for back in (source.mask + 1, source.mask):
+        world.inject(0, back)
+    world.settle()
+    repaired = [int.from_bytes(packet[2:4], "big") for packet in came(world)]
+    assert repaired == [oldest - 1 & 0xFFFF, oldest & 0xFFFF]  # the subscriber wants both
+    kept = [source.kept(number & 0xFFFF) is not None for number in (newest, oldest, oldest - 1)]
+    assert kept == [True, True, False]

@@ -136,8 +136,9 @@ void pump_inject(pump *p, pump_source *source, const uint8_t *packet, int size, 
 {
     if (!p->buffers || size < HEADER || size > DATAGRAM)
         return;
-    keep(source, packet, size);
     int64_t age = (source->highest - (int64_t)word_at(packet + 2)) & 0xFFFF;
+    if (age <= source->mask) /* else a newer one has its place */
+        keep(source, packet, size);
     forward(p, source, packet, size, source->highest - age, now);
     flush(p);
 }
