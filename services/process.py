@@ -53,6 +53,14 @@ def run(name: str, main: Main) -> None:
     sys.exit(supervised(main(settings)))
 
 
+def raise_swallowed() -> None:
+    """To be called once a service has started: it ends if it was to end meanwhile. An answer of the
+    broker that comes at the same moment swallows a cancellation (`wait_for` of Python 3.11)."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 async def until_restart(client: Client, work: Coroutine[Any, Any, None]) -> int:
     """Do `work` until a restart of all services begins; the exit code then. 0 if it ends itself."""
     try:

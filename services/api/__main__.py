@@ -9,7 +9,7 @@ import structlog
 from nats.aio.client import Client
 
 from services.eventlog.jetstream import JetStreamLog, connect
-from services.process import run, until_restart
+from services.process import raise_swallowed, run, until_restart
 from services.settings import Settings
 
 from . import web
@@ -34,6 +34,7 @@ async def main(settings: Settings) -> int:
 async def _serve(settings: Settings, client: Client) -> None:
     event_log = await JetStreamLog.open(client)
     async with service(settings, client, event_log, pages=web.routes, environ=os.environ):
+        raise_swallowed()
         await asyncio.Event().wait()
 
 

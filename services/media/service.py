@@ -40,7 +40,7 @@ from services.conference.calls import (
 )
 from services.eventlog.jetstream import JetStreamLog, connect
 from services.eventlog.log import EventLog
-from services.process import until_restart
+from services.process import raise_swallowed, until_restart
 from services.settings import VERSION, Media, Settings
 
 from .codecless import loaded_codecs
@@ -122,6 +122,7 @@ class Service:
                 group.create_task(self._beat())
                 group.create_task(self._tell_losses())
                 group.create_task(self._tell_statistics())
+                raise_swallowed()
                 log.info(
                     "media node ready", node=self._settings.node_id, port=self.node.port.address
                 )

@@ -10,7 +10,7 @@ from nats.aio.client import Client
 from services.eventlog.bus import CommandBus
 from services.eventlog.connection import connect
 from services.eventlog.jetstream import JetStreamLog
-from services.process import run, until_restart
+from services.process import raise_swallowed, run, until_restart
 from services.settings import Settings
 
 from .service import RecorderService
@@ -42,6 +42,7 @@ async def _record(settings: Settings, client: Client) -> None:
         bus = CommandBus(event_log, capacity=SESSIONS)
         service = RecorderService(event_log, bus, client, store, host=settings.media.recorder_host)
         log.info("recording", path=str(store.root))
+        raise_swallowed()
         await service.run()
     finally:
         store.close()

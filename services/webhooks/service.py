@@ -24,7 +24,7 @@ import structlog
 from services.eventlog.follower import follow
 from services.eventlog.jetstream import JetStreamLog, connect
 from services.eventlog.log import EventLog, LogDamaged
-from services.process import until_restart
+from services.process import raise_swallowed, until_restart
 from services.settings import Settings, Webhook
 
 from .cdr import CdrFile, finish
@@ -79,6 +79,7 @@ async def serve(
             if (place := await store.cdr_place()) is not None:
                 finish(place)
             await store.forget_cdr(CDR)
+        raise_swallowed()
         group = await stack.enter_async_context(asyncio.TaskGroup())
         if settings.cdr.enabled:
             group.create_task(_write_cdr(log, store, file, cdr_position))
