@@ -69,6 +69,11 @@ class Ledger:
         while len(self.uncertain) > UNCERTAIN:
             self.uncertain.popitem(last=False)
 
+    def believe(self, undo: Undo) -> None:
+        """What this would undo is wanted after all: the client asked again."""
+        for command_id in [id_ for id_, one in self.uncertain.items() if one == undo]:
+            del self.uncertain[command_id]
+
 
 class Services(Struct, frozen=True):
     """What all calls share. `logins` counts wrong secrets; `clock` gives UTC ms; `spawn` runs
@@ -158,7 +163,7 @@ class Call:
             )
             if outcome.recorded is None:
                 return result(outcome.after)
-            await done
+            await asyncio.shield(done)  # cancelled it would look as if the commit had been told
         except ConferenceError:
             raise
         except BaseException:

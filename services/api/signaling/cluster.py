@@ -6,6 +6,7 @@ participant now; `gateway.holds` asks whether anybody does, before an absent one
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -25,6 +26,11 @@ from .peers import Key
 BOUND = "gateway.bound"
 HOLDS = "gateway.holds"
 ANSWER_SECONDS = 0.5  # nobody answers for a participant that nobody serves
+SETTLING_SECONDS = 5.0  # for all replicas to be back at the broker
+
+
+class Unreachable(Exception):
+    """The broker was away while the others were asked."""
 
 
 class Binding(Struct, frozen=True):
@@ -51,6 +57,8 @@ class Gateways:
         self._held = held
         self._taken = taken
         self._subscriptions: list[Subscription] = []
+        self._reconnects = 0  # of the client, when it was looked at
+        self._settled_at = 0.0
 
     async def start(self) -> None:
         if self._client is not None:
@@ -72,14 +80,25 @@ class Gateways:
                 await self._client.publish(BOUND, self._binding(key))
 
     async def holds(self, key: Key) -> bool:
-        """Does any other gateway serve the participant by an open socket?"""
-        if self._client is None:
+        """Does any other gateway serve the participant by an open socket? Raises `Unreachable`."""
+        client = self._client
+        if client is None:
             return False
         try:
-            await request(self._client, HOLDS, self._binding(key), wait_up_to=ANSWER_SECONDS)
-        except (nats.errors.Error, TimeoutError):
+            await request(client, HOLDS, self._binding(key), wait_up_to=ANSWER_SECONDS)
+        except (nats.errors.Error, TimeoutError) as error:
+            if not self._is_reachable(client):
+                raise Unreachable from error
             return False
         return True
+
+    def _is_reachable(self, client: Client) -> bool:
+        """Not if we, and so maybe the others, have just lost the broker."""
+        now = asyncio.get_running_loop().time()
+        if not client.is_connected or client.stats["reconnects"] != self._reconnects:
+            self._reconnects = client.stats["reconnects"]
+            self._settled_at = now + SETTLING_SECONDS
+        return now >= self._settled_at
 
     async def _on_bound(self, message: Msg) -> None:
         if (key := self._foreign(message)) is not None:

@@ -34,11 +34,12 @@ from services.conference.state import State
 from services.eventlog.bus import CommandBus, utc_ms
 from services.eventlog.commit import Actor, ActorKind
 from services.eventlog.follower import Step
+from services.eventlog.log import LogError
 from services.settings import Settings
 
 from . import rpc
-from .call import REQUEST_SECONDS, Call, Ledger, Result, Services, Waiting
-from .cluster import Gateways
+from .call import REQUEST_SECONDS, Call, Ledger, Result, Services, Undo, Waiting
+from .cluster import Gateways, Unreachable
 from .errors import Code, RpcError, from_exception
 from .methods import METHODS
 from .peers import Key, Peer, Peers, Pending
@@ -286,6 +287,8 @@ class Gateway:
             if isinstance(event, ParticipantJoined):
                 key = Key(step.session_id, event.connection_id)
                 self._peers.joined(event.rpc_digest, key)
+                if self._tasks is None:  # it joined an api that died before its database knew
+                    self._peers.adopt(event.rpc_digest, key)
         roles = self._settings.recording.notified_roles
         watchers = self._watchers.of(step.session_id, step.recorded.sequence)
         found = notices(
@@ -301,13 +304,14 @@ class Gateway:
             if isinstance(event, ParticipantLeft):
                 self._left(step, event, [*found.before_response, *found.after_response])
             elif isinstance(event, RecordingStopped | RecordingFailed):
-                self._watchers.dismiss(step.session_id, RECORDER)
+                if RECORDER in watchers:  # else it came for the next recording
+                    self._watchers.dismiss(step.session_id, RECORDER)
             elif isinstance(event, SessionDestroyed):
                 self._watchers.end(step.session_id, step.recorded.sequence, event.reason)
             elif isinstance(event, SessionCollected):
                 self._watchers.end(step.session_id, step.recorded.sequence)
         if undo is not None:
-            self._spawn(self._undo(undo.session_id, undo.command))
+            self._spawn(self._undo(undo))
 
     def _deliver(self, session_id: str, found: list[Notice]) -> None:
         texts: dict[tuple[str, int], str] = {}  # the same params for many are encoded once
@@ -330,12 +334,18 @@ class Gateway:
         key = Key(step.session_id, event.connection_id)
         self._peers.left(connection.rpc_digest if connection else None, key, farewell)
 
-    async def _undo(self, session_id: str, command: Any) -> None:
-        try:
-            actor = Actor(ActorKind.SERVICE, "gateway")
-            await self._bus.execute(session_id, command, actor=actor)
-        except ConferenceError:
-            pass
+    async def _undo(self, undo: Undo) -> None:
+        actor = Actor(ActorKind.SERVICE, "gateway")
+        while True:
+            try:
+                await self._bus.execute(undo.session_id, undo.command, actor=actor)
+            except ConferenceError:
+                return  # it is gone already
+            except LogError as error:
+                log.warning("undo_delayed", session=undo.session_id, error=str(error))
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                return
 
     # News of the media nodes
 
@@ -372,10 +382,15 @@ class Gateway:
         if key is None:
             return
         async with self._evictions:
-            if await self._gateways.holds(key):
-                self._peers.drop(peer)
+            try:
+                is_held = await self._gateways.holds(key)
+            except Unreachable:
+                self._peers.retry(peer, RETRY_SECONDS)
                 return
             if peer.socket is not None or not self._peers.holds(peer):
+                return  # it came back meanwhile, or is gone
+            if is_held:
+                self._peers.drop(peer)
                 return
             if peer.watching is not None:
                 self._watchers.leave(peer)

@@ -168,6 +168,8 @@ class Peers:
             self._close_later(peer.socket)
         elif farewell is None:
             self.drop(peer)
+        elif peer.timer is None:  # it has run out, and whoever asks about the peer lets go of it
+            self._start_grace(peer)
 
     # Sockets
 

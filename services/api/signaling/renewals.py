@@ -82,6 +82,9 @@ class Renewals:
             session.id, connection.id, stream_id, limits.max_recv, limits.min_recv
         )
         offer = await ask(self._services.nodes, session, request, Offer)
+        _, connection = await find_caller(self._services.bus, peer)
+        if stream_id not in connection.subscriptions:
+            return False  # unsubscribed meanwhile; the node drops an offer without an answer
         if peer.socket is None or peer.left or self._at_it(peer, stream_id):
             return False
         params = {

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from typing import Any
 
+import pytest
+
+from services.api.signaling.peers import Key
 from services.conference.calls import AcceptAnswer, PrepareOffer, Publish
 from services.conference.commands import SendSignal
+from services.eventlog.server import NatsServer
 from services.settings import Sessions, Settings
-from tests.unit.signaling.harness import World, come_back, until
+from tests.unit.signaling.harness import SECONDS, World, come_back, until
 
 SHORT = Settings(sessions=Sessions(reconnection_grace=0.3))
 MakeReplica = Callable[..., AbstractAsyncContextManager[World]]
@@ -101,3 +107,31 @@ async def test_clients_come_back_after_a_restart_and_absent_ones_are_evicted(
         again = await come_back(second, a)
         await again.result("reconnectStream", {"stream": stream, "sdpString": "v=0"})
         await again.note("participantLeft", connectionId=b.id, reason="networkDisconnect")
+
+
+async def test_nobody_is_evicted_because_the_broker_was_away(
+    media, make_replica: MakeReplica, nats: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A replica that has just started knows clients of another one, and cannot ask it."""
+    monkeypatch.setattr("services.api.signaling.gateway.RETRY_SECONDS", 0.2)
+    settings = Settings(sessions=Sessions(reconnection_grace=1.0))
+    async with make_replica(settings) as one:
+        await one.session("S1")
+        a = await one.user()
+        async with make_replica(settings, adopt=(await one.state(),)) as two:
+            await nats.stop()
+            key = Key("S1", a.id)
+            peers = two.gateway._peers
+            unreachable = asyncio.Event()
+            retry = peers.retry
+
+            def retried(*arguments: Any) -> None:
+                unreachable.set()
+                retry(*arguments)
+
+            monkeypatch.setattr(peers, "retry", retried)
+            await asyncio.wait_for(unreachable.wait(), SECONDS)
+            await nats.start()
+            await until(lambda: key not in peers._by_key)  # `one` answered for it
+            assert a.id in (await one.state()).session.connections
+            assert a.closed is None

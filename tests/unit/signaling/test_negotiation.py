@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from services.api.nodes import NodeUnavailable
 from services.conference.calls import AcceptAnswer, Discard
 from services.eventlog.log import LogUnavailable
 from tests.unit.signaling.harness import PUBLISH, FakeNodes, World, until
@@ -103,3 +104,15 @@ async def test_a_stream_that_turns_up_after_its_failure_was_told_is_undone(
     await world.eventually(lambda state: state.session.connections[a.id].stream is None)
     await b.note("participantUnpublished")
     await a.publish()
+
+
+async def test_a_transport_whose_node_did_not_answer_is_let_go(
+    world: World, nodes: FakeNodes
+) -> None:
+    a, b = await world.user(), await world.user()
+    stream = await a.publish()
+    await b.result("prepareReceiveVideoFrom", {"sender": stream})
+    nodes.replies[AcceptAnswer] = NodeUnavailable("the answer is lost")
+    params = {"sender": stream, "sdpAnswer": "v=0"}
+    assert await b.code("receiveVideoFrom", params) == 303
+    await until(lambda: Discard(b.id, stream) in nodes.calls)

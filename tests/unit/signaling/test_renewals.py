@@ -162,3 +162,20 @@ async def test_a_renewal_that_fails_is_left_to_the_client(world: World, nodes: F
     await b.settle()
     assert PUSHED not in b.story()
     assert not world.gateway._peers.served(("S1", b.id)).renewing
+
+
+async def test_who_unsubscribes_while_an_offer_is_made_gets_none(
+    world: World, nodes: FakeNodes
+) -> None:
+    a, b = await world.user(), await world.user()
+    stream = await a.publish()
+    await b.subscribe(stream)
+    nodes.hold[PrepareOffer] = asyncio.Event()
+    asked = len(nodes.calls)
+    world.gateway.transport_lost(lost(b, stream))
+    await until(lambda: len(nodes.calls) > asked)
+    await b.result("unsubscribeFromVideo", {"sender": a.id})
+    nodes.hold[PrepareOffer].set()
+    await until(lambda: not renewing(world))
+    await b.settle()
+    assert PUSHED not in b.story()

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from services.api.signaling.call import Call, Caller, Result, find_publisher
+from services.api.signaling.call import Call, Caller, Result, Undo, find_publisher
 from services.api.signaling.errors import Code, RpcError
 from services.api.signaling.limits import Limits
 from services.conference.calls import AcceptAnswer, Answer, Done, Offer, PrepareOffer, Subscribe
@@ -82,21 +82,24 @@ async def receive_video_from(call: Call, params: ReceiveVideoFrom) -> Result | N
     publisher = foreign_publisher(caller, params.sender)
     now = call.services.clock()
     created_at = call.peer.prepared.get(params.sender, now) if params.sdp_answer else now
-    result = await negotiate(call, caller, params.sender, params.sdp_offer, params.sdp_answer)
     connection = caller.connection
-    if watching := call.peer.watching:
-        call.services.watchers.subscribed(watching, caller.session, publisher)
-        return result
-    if params.sender in connection.subscriptions:
-        return result  # new media for the subscription there is; nobody is told
+    is_new = params.sender not in connection.subscriptions
+    undo = UnsubscribeFromStream(connection.id, publisher.id)
     try:
-        return await call.commit(
-            SubscribeToStream(connection.id, params.sender, created_at),
-            lambda _: result,
-            undo=UnsubscribeFromStream(connection.id, publisher.id),
-        )
+        result = await negotiate(call, caller, params.sender, params.sdp_offer, params.sdp_answer)
+        if watching := call.peer.watching:
+            call.services.watchers.subscribed(watching, caller.session, publisher)
+            return result
+        if not is_new:  # new media for the subscription there is; nobody is told
+            call.services.ledger.believe(Undo(caller.session.id, undo))
+            return result
+        command = SubscribeToStream(connection.id, params.sender, created_at)
+        return await call.commit(command, lambda _: result, undo=undo)
+    except RpcError:
+        raise  # nothing was begun
     except BaseException:
-        call.discard(caller.session, connection.id, params.sender)
+        if is_new:
+            call.discard(caller.session, connection.id, params.sender)
         raise
 
 
