@@ -196,15 +196,19 @@ class Estimator:
 
     # What to do
 
+    def forgive(self, now: float) -> None:
+        """Speak against no rate any more, if there was no trouble for long."""
+        if now - self._trouble_at > FORGOTTEN:
+            self.estimate = 0
+
     def grow(self, wanted: int, elapsed: float, now: float) -> int:
         """Bits of padding to send right now, while the next better choice takes `wanted` bits:
         more than the estimate, else there is none. Call often, `elapsed` seconds apart."""
         if not self.estimate or now < self._grows_at:
             return 0
         if wanted <= self.estimate:
-            is_used = self._media_rate >= USED * self.estimate
-            if is_used and now - self._trouble_at > FORGOTTEN:
-                self.estimate = 0
+            if self._media_rate >= USED * self.estimate:
+                self.forgive(now)
             return 0
         if self.rate >= USED * self.estimate:
             if not self._is_growing(now):

@@ -6,7 +6,11 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 UNLIMITED = 2_500_000  # bit/s of the full layer of a publisher without a limit
-LOWER_LAYERS = (0, 250_000, 900_000)  # bit/s on top with one, two, three layers
+LOWER_LAYERS = (
+    0,
+    150_000,
+    650_000,
+)  # bit/s on top with one, two, three layers: libwebrtc's targets
 LOWEST_LAYER = 300_000  # bit/s with audio: with less for everybody there is one layer at most
 GROWTH = 1.1  # a layer's rate wanders: a higher one must fit with this much to spare
 STARVED = 0.7  # a picture that gets less than this share of its rate is none
@@ -29,31 +33,38 @@ def choose(layers: Sequence[Layer], estimate: int, limit: int, current: int) -> 
     """The highest living layer that fits the estimate and the static limit (0 = none), at least
     the lowest living one. A higher one than `current` must fit with some room, and it stays while
     it is not much too much."""
-    allowed = min(estimate or limit, limit or estimate)
     living = [n for n, layer in enumerate(layers) if layer.is_living]
-    if not living or not allowed:
+    if not living or not (estimate or limit):
         return best_living(layers)
 
     def fits(n: int) -> bool:
+        rate = layers[n].rate
         room = GROWTH if n > current else 1 / GROWTH if n == current else 1.0
-        return layers[n].rate * room <= allowed
+        # The limit is the publisher's as a rule, too, so the full layer is just about as much
+        slack = GROWTH * GROWTH if n == current else GROWTH
+        return (not estimate or rate * room <= estimate) and (not limit or rate <= limit * slack)
 
     return max(filter(fits, living), default=living[0])
 
 
-def wanted(layers: Sequence[Layer], estimate: int, limit: int, current: int) -> int:
-    """Bits a second that the next better choice takes; 0 if there is none."""
+def wanted(
+    layers: Sequence[Layer], estimate: int, limit: int, current: int, ceiling: int = 0
+) -> int:
+    """Bits a second that the next better choice takes; 0 if there is none. `ceiling`: what the
+    publisher may send in its only layer, 0 = anything."""
     if not estimate:
         return 0
     most = limit or UNLIMITED
     if len(layers) == 1:
+        most = min(most, ceiling or most)
         return most if estimate < most else 0
-    higher = [layer.rate for n, layer in enumerate(layers) if layer.is_living and n > current]
-    needed = int(higher[0] * GROWTH * GROWTH) if higher else 0
+    higher = (layer.rate for n, layer in enumerate(layers) if layer.is_living and n > current)
+    next_rate = next(higher, 0)
+    if limit and next_rate > limit * GROWTH:
+        next_rate = 0
     if 0 <= current < len(layers):  # the rate of this one wanders
-        needed = max(needed, int(layers[current].rate * GROWTH * GROWTH))
-    if limit and needed > limit * GROWTH:
-        needed = 0
+        next_rate = max(next_rate, min(layers[current].rate, limit or layers[current].rate))
+    needed = int(next_rate * GROWTH * GROWTH)
     if estimate < LOWEST_LAYER:  # our own cap may be what keeps the others from living
         needed = max(needed, min(LOWEST_LAYER, most))
     return needed

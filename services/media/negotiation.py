@@ -188,12 +188,14 @@ def _profile(parameters: Mapping[str, str]) -> str:
 
 
 def _pick(line: MediaLine, wanted: Callable[[RtpMap], bool]) -> Format:
-    """The first format that fits; of H264 rather one with packetization mode 1."""
+    """The first format that fits; of H264 rather what every browser has: constrained baseline in
+    packetization mode 1."""
     fitting = [pt for pt in map(_number, line.formats) if pt in line.maps and wanted(line.maps[pt])]
     if not fitting:
         raise CodecMissing(f"no usable codec in the {line.kind} line")
-    fitting.sort(key=lambda pt: _is_old_h264(line.maps[pt]))
-    payload_type = fitting[0]
+    name = line.maps[fitting[0]].name.upper()
+    same = [pt for pt in fitting if line.maps[pt].name.upper() == name]
+    payload_type = min(same, key=lambda pt: _is_rare(line.maps[pt])) if name == "H264" else same[0]
     chosen = line.maps[payload_type]
     rtx = [
         pt
@@ -216,8 +218,10 @@ def _number(name: str) -> int:
     return int(name) if name.isdecimal() and len(name) < 4 else -1
 
 
-def _is_old_h264(offered: RtpMap) -> bool:
-    return offered.name.upper() == "H264" and offered.parameters.get("packetization-mode") != "1"
+def _is_rare(h264: RtpMap) -> tuple[bool, bool]:
+    parameters = h264.parameters
+    is_old = parameters.get("packetization-mode") != "1"
+    return is_old, _profile(parameters) != "constrained baseline"
 
 
 def incoming(

@@ -215,7 +215,8 @@ class Node:
             returned = self._send_back(publication, leg, accepted)
         video = publication.tracks.get("video")
         layers = len(video.layers) if video is not None else 1
-        most = cap(publication.limit * 1000, 0, layers, ()) // 1000 if publication.limit else 0
+        limit, floor = publication.limit * 1000, publication.floor * 1000
+        most = cap(limit, floor, layers, ()) // 1000 if limit else 0
         sections = negotiation.publisher_answer(offer, accepted, returned, most)
         self.legs.start(leg, offer.fingerprints)
         return Answer(negotiation.write(sections, leg.ice, "passive"))

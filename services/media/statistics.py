@@ -57,10 +57,7 @@ class Sampler:
     def _published(
         self, publication: Publication, track: Track, seen: dict[_Key, _Seen], now: float
     ) -> TrackStatistics:
-        sources = [layer.source for layer in track.layers if layer.source is not None]
-        octets = sum(source.bytes for source in sources)
-        packets = sum(source.packets for source in sources)
-        lost = max(0, sum(source.lost for source in sources))
+        packets, octets, lost = track.totals
         key = (publication.connection_id, publication.stream_id, track.kind)
         bitrate, fraction = self._period(key, _Seen(now, octets, packets, lost), seen)
         trips = [layer.missing.round_trip for layer in track.layers]

@@ -302,7 +302,8 @@ class Publication:
         video = self.tracks.get("video")
         for track in self.tracks.values():
             for layer in track.layers:
-                layer.measure(now)
+                if track.is_active:
+                    layer.measure(now)
                 if not layer.missing:
                     continue
                 hurries = True
@@ -316,7 +317,7 @@ class Publication:
             if is_time:
                 self._attended = now
             for subscription in self._consumers:
-                if is_time or subscription.is_urgent:
+                if "video" in subscription.edges and (is_time or subscription.is_urgent):
                     self._attend(subscription, video, now)
                     hurries |= subscription.is_urgent
             self._lower_cap()
@@ -330,19 +331,22 @@ class Publication:
         return hurries
 
     def _attend(self, subscription: Subscription, video: Track, now: float) -> None:
-        edge = subscription.edges.get("video")
-        if edge is None:
-            return
+        edge = subscription.edges["video"]
         if 0 < subscription.allowed < self.cap:
             self._is_less_allowed = True
         states = video.states(now)
         source = edge.waiting or edge.source
         current = next((n for n, one in enumerate(video.layers) if one.source is source), -1)
-        if subscription.attend(states, current if video.is_active else len(states), now):
+        ceiling = max(self.limit, self.floor) * 1000 if self.limit else 0
+        if not video.is_active:
+            current = len(states)
+        if subscription.attend(states, current, ceiling, now):
             self.pause(subscription, "video")
             if not subscription.is_starved:
                 self.want_key_frame(now, source)
-        if video.is_layered or edge.source is None:
+        # An edge that waits has the wish for its key frame repeated; one that rests wants nothing
+        is_due = video.is_layered or edge.source is None or edge.waiting is not None
+        if is_due and not edge.paused:
             video.steer(self._port, edge, subscription.estimate, subscription.limit, now)
 
     def _tell_arrivals(self, feedback: TransportFeedback, leg: Leg, now: float) -> None:
@@ -403,12 +407,12 @@ class Publication:
     def statistics(self) -> dict[str, Any]:
         numbers: dict[str, Any] = {"plis": self.plis}
         for kind, track in self.tracks.items():
-            sources = [layer.source for layer in track.layers if layer.source is not None]
-            if sources:
+            totals = track.totals
+            if totals.packets:
                 numbers |= {
-                    f"{kind}_packets": sum(source.packets for source in sources),
-                    f"{kind}_bytes": sum(source.bytes for source in sources),
-                    f"{kind}_lost": sum(source.lost for source in sources),
+                    f"{kind}_packets": totals.packets,
+                    f"{kind}_bytes": totals.bytes,
+                    f"{kind}_lost": totals.lost,
                     f"{kind}_nacks": track.nacks,
                     f"{kind}_repaired": track.repaired,
                     f"{kind}_given_up": track.given_up,

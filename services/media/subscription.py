@@ -293,10 +293,10 @@ class Subscription:
     def is_urgent(self) -> bool:
         return self._is_padding or not self._attended
 
-    def attend(self, states: Sequence[Layer], current: int, now: float) -> bool:
+    def attend(self, states: Sequence[Layer], current: int, ceiling: int, now: float) -> bool:
         """Measure, and try more where it would be good: `current` of the layers is on its way, the
-        number of layers where none is to come. True if the picture has to pause or go on. For who
-        takes a picture."""
+        number of layers where none is to come; `ceiling` as in `wanted`. True if the picture has to
+        pause or go on. For who takes a picture."""
         elapsed, self._attended = min(now - self._attended, ATTENTION), now
         edge = self.edges["video"]
         octets = edge.bytes + self._repeated_bytes
@@ -309,10 +309,15 @@ class Subscription:
         changed = self._hunger.judge(estimate, lowest, now)
         if self._hunger.is_starved:
             current = -1
-        better = wanted(states, estimate, self.limit, current) if current < len(states) else 0
+        better = 0
+        if current < len(states):
+            better = wanted(states, estimate, self.limit, current, ceiling)
         if self._hunger.is_starved:
             better = max(better, int(lowest * 1.2))
         extra = self.estimator.grow(better, elapsed, now)
+        if extra and self.promises["video"].format.rtx_payload_type is None:
+            self.estimator.forgive(now)  # nothing can be tried, so time has to do
+            extra = 0
         self._is_padding = extra > 0
         if extra:
             self._credit = min(self._credit + extra * elapsed / 8, MAX_PADDING * 300)
@@ -321,13 +326,12 @@ class Subscription:
 
     def _pad(self, now: float) -> None:
         """Padding on the RTX stream: a receiver counts it and throws it away."""
-        edge, promise = self.edges.get("video"), self.promises.get("video")
-        if edge is None or promise is None or promise.format.rtx_payload_type is None:
-            return
-        while self._credit > 0:
+        edge, promise = self.edges["video"], self.promises["video"]
+        payload_type = promise.format.rtx_payload_type
+        while self._credit > 0 and payload_type is not None:
             number = self._next_rtx("video")
             packet = write_padding(
-                promise.format.rtx_payload_type,
+                payload_type,
                 number,
                 promise.rtx_ssrc,
                 promise.abs_send_time,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from time import monotonic
+from typing import NamedTuple
 
 from . import layers, rtp
 from .layers import Layer as LayerState
@@ -51,13 +52,27 @@ class Layer:
         return max(self.source.last_arrival, self.known_at) if self.source is not None else 0.0
 
     def measure(self, now: float) -> None:
+        if self.source is None:
+            return
         if self._measured is not None and now - self._measured[0] < RATE_WINDOW:
             return
-        octets = self.source.bytes if self.source is not None else 0
+        octets = self.source.bytes
         before, self._measured = self._measured, (now, octets)
         if before is not None:
             rate = (octets - before[1]) * 8 / (now - before[0])
             self.rate = rate if not self.rate else self.rate + (rate - self.rate) / 3
+
+    def rest(self) -> None:
+        """Keep the rate: what comes from now on is not of it."""
+        self._measured = None
+
+
+class Totals(NamedTuple):
+    """What came of a track, over all its transports."""
+
+    packets: int = 0
+    bytes: int = 0
+    lost: int = 0
 
 
 @dataclass(slots=True)
@@ -76,6 +91,7 @@ class Track:
     given_up: int = 0
     nacks: int = 0
     tapped: Layer | None = None
+    _past: Totals = field(default_factory=Totals)  # of former transports
     _before_mute: list[Layer] = field(default_factory=list)
     _incoming: Format | None = None  # of the transport now
     _numbers: dict[str, int] = field(default_factory=dict)  # header extensions by URI
@@ -95,6 +111,16 @@ class Track:
     def tap_source(self) -> Source | None:
         """What a tap gets."""
         return self.tapped.source if self.tapped is not None else self.source
+
+    @property
+    def totals(self) -> Totals:
+        sources = [one.source for one in self.layers if one.source is not None]
+        packets, octets, lost = self._past
+        return Totals(
+            packets + sum(source.packets for source in sources),
+            octets + sum(source.bytes for source in sources),
+            lost + max(0, sum(source.lost for source in sources)),
+        )
 
     @property
     def is_layered(self) -> bool:
@@ -127,6 +153,8 @@ class Track:
         if not is_active:
             self._before_mute = self.living(now)
         self.is_active = is_active
+        for one in self.layers:
+            one.rest()
         for one in self._before_mute if is_active else ():
             one.known_at = now
 
@@ -135,8 +163,10 @@ class Track:
     def feed(
         self, rids: Iterable[str], incoming: Format, numbers: dict[str, int], mid: str
     ) -> None:
-        """A new transport: its layers are not known yet."""
-        self.layers = [Layer(rid) for rid in rids] or [Layer("")]
+        """A new transport: its layers are not known yet. A client sends them much as before."""
+        self._past = self.totals
+        rates = {one.rid: one.rate for one in self.layers}
+        self.layers = [Layer(rid, rate=rates.get(rid, 0.0)) for rid in (*rids,) or ("",)]
         self.tapped = None
         self._before_mute = self.layers
         self._incoming, self._numbers, self._mid = incoming, numbers, mid.encode()

@@ -15,12 +15,14 @@ from tests.integration.media.peer import AUDIO_SSRC, VIDEO_SSRC, Peer
 SESSION, PUBLISHER, STREAM = "ses", "con_P", "str_P"
 
 
-async def until(condition: Callable[[], object], what: str, seconds: float = 10.0) -> None:
-    """Wait for a condition; each 5 ms."""
+async def until(
+    condition: Callable[[], object], what: str, seconds: float = 10.0, *, pause: float = 0.005
+) -> None:
+    """Wait for a condition; looks each 5 ms."""
     try:
         async with asyncio.timeout(seconds):
             while not condition():  # noqa: ASYNC110 - any condition, not one event
-                await asyncio.sleep(0.005)
+                await asyncio.sleep(pause)
     except TimeoutError:
         pytest.fail(f"not in {seconds} s: {what}")
 

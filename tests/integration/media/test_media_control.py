@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import re
 import struct
+from collections.abc import Callable
 from time import monotonic
 
-from services.conference.calls import Answer, Discard, Publish, Tap
+import pytest
+
+from services.conference.calls import (
+    AcceptAnswer,
+    Answer,
+    Discard,
+    Done,
+    Offer,
+    PrepareOffer,
+    Publish,
+    Republish,
+    Tap,
+)
 from services.conference.events import StreamPropertyChanged
 from services.conference.model import Direction
 from services.media import rtcp
 from services.media.following import apply
+from services.media.leg import State
 from services.media.losses import CLOSED, PATIENCE
+from services.media.statistics import Sampler
 from services.media.stream import Publication
 from services.media.subscription import SOUND
 from tests.integration.media.peer import AUDIO_SSRC, VIDEO_SSRC, Peer
@@ -296,3 +312,119 @@ async def test_own_media_that_is_sent_back_pauses_and_goes_on(stage: Stage) -> N
         return any(packet[12:].startswith(KEY) for packet in publisher.rtp)
 
     await until(is_back, "the picture is back")
+
+
+async def goes_on_until(sender: Callable[[], None], holds: Callable[[], object], what: str) -> None:
+    """Packets each 50 ms until it holds."""
+
+    def sent() -> object:
+        sender()
+        return holds()
+
+    await until(sent, what, pause=0.05)
+
+
+async def test_a_request_for_a_key_frame_that_was_lost_is_repeated(stage: Stage) -> None:
+    """After an unmute, and after a pause for want of bandwidth: nobody else asks."""
+    publisher, number = await stage.publish(), 0
+    subscriber = await stage.subscribe()
+
+    def send() -> None:
+        nonlocal number
+        number += 1
+        publisher.send_rtp(video(number, KEY if number == 1 else DELTA))
+
+    await goes_on_until(send, lambda: subscriber.rtp, "media came")
+    publication(stage).activate("video", False, monotonic())
+    publication(stage).activate("video", True, monotonic())
+    before = key_frames_asked(publisher)
+    await goes_on_until(send, lambda: key_frames_asked(publisher) >= before + 3, "it is repeated")
+
+
+async def test_without_rtx_a_picture_that_paused_comes_back(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.media.bandwidth.FORGOTTEN", 1.0)
+    monkeypatch.setattr("services.media.layers.PATIENCE", 0.2)
+    peer = stage.peer()
+    offer = peer.offer()
+    for line in (r"ssrc-group", r"ssrc:3333", r"rtpmap:97", r"fmtp:97"):
+        offer = re.sub(rf"a={line}[^\n]*\n", "", offer)
+    offer = offer.replace("SAVPF 96 97", "SAVPF 96")
+    answer = stage.node.handle(
+        Publish(SESSION, PUBLISHER, STREAM, offer, has_audio=True, has_video=True)
+    )
+    assert isinstance(answer, Answer)
+    await peer.connect(answer.sdp_answer)
+    await stage.subscribe("con_G")  # who takes everything
+    await stage.subscribe()
+    subscription, number = publication(stage).subscriptions["con_S"], 0
+
+    def send() -> None:
+        nonlocal number
+        number += 1
+        peer.send_rtp(video(number, (KEY if number % 20 == 1 else DELTA) + bytes(1000)))
+        if not subscription.is_starved and number < 1000:
+            subscription.estimator.estimate = 10_000
+            subscription.estimator._trouble_at = monotonic()
+        else:
+            number = max(number, 1000)
+
+    await goes_on_until(send, lambda: subscription.is_starved, "the picture pauses")
+    await goes_on_until(send, lambda: not subscription.is_starved, "the picture is back")
+    assert subscription._padded_bytes == 0
+
+
+async def test_a_subscriber_of_sound_alone_is_no_hurry(stage: Stage) -> None:
+    await stage.publish()
+    listener = stage.peer()
+    offer = stage.node.handle(PrepareOffer(SESSION, "con_S", STREAM))
+    assert isinstance(offer, Offer)
+    answer = AcceptAnswer("con_S", STREAM, listener.answer(kinds="audio"))
+    assert stage.node.handle(answer) == Done()
+    await listener.connect(offer.sdp_offer)
+    subscription = publication(stage).subscriptions["con_S"]
+    await until(lambda: subscription.leg.state is State.READY, "it is connected")
+    await until(lambda: not publication(stage).tick(monotonic()), "nothing is left to do")
+
+
+async def test_the_answer_names_the_floor_as_the_feedback_does(stage: Stage) -> None:
+    answer = stage.node.handle(
+        Publish(
+            SESSION,
+            PUBLISHER,
+            STREAM,
+            stage.peer().offer(),
+            has_audio=True,
+            has_video=True,
+            max_send_kbps=300,
+            min_send_kbps=1000,
+        )
+    )
+    assert isinstance(answer, Answer)
+    assert "b=AS:1000" in answer.sdp_answer
+
+
+async def test_counters_go_on_when_the_publisher_reconnects(stage: Stage) -> None:
+    publisher = await stage.publish()
+    for number in (1, 2, 3, 7):
+        publisher.send_rtp(video(number, KEY))
+    track = publication(stage).tracks["video"]
+    await until(lambda: track.totals.packets == 4, "media came")
+    before = track.totals
+    assert before.lost == 3
+    again = stage.peer()
+    answer = stage.node.handle(Republish(SESSION, PUBLISHER, STREAM, again.offer()))
+    assert isinstance(answer, Answer)
+    await again.connect(answer.sdp_answer)
+    assert track.totals == before
+    again.send_rtp(video(100, KEY))
+    await until(lambda: track.totals.packets == 5, "media goes on")
+    (sample, *_) = [
+        one
+        for one in Sampler().sample([publication(stage)], monotonic())
+        if (one.kind, one.direction) == ("video", Direction.OUTBOUND)
+    ]
+    assert (sample.packets, sample.lost) == (5, 3)
+    assert sample.bytes > before.bytes
+    assert publication(stage).statistics()["video_packets"] == 5

@@ -137,6 +137,28 @@ async def test_layers_that_never_come_are_not_waited_for_in_a_hurry(stage: Stage
     await until(lambda: not publication.tick(monotonic()), "nothing is left to do")
 
 
+async def test_nothing_is_asked_for_and_nothing_measured_while_it_is_muted(stage: Stage) -> None:
+    """Seen: a key frame of the full layer each second, for who was to get the lowest."""
+    sender = await publishing(stage)
+    subscriber = await stage.subscribe()
+    sender.send(key=True)
+    await until(lambda: subscriber.rtp, "media came")
+    publication = stage.node.publications[STREAM]
+    publication.subscriptions["con_S"].limit = 300_000
+    publication.activate("video", False, monotonic())
+    rates = (150e3, 500e3, 1.2e6)
+    for layer, rate in zip(publication.tracks["video"].layers, rates, strict=True):
+        layer.rate = rate
+    await stage.subscribe("con_2")
+    layers = publication.tracks["video"].layers
+    await until(lambda: not any(one.key_frames.wanted for one in layers), "who came has asked")
+    before, now = publication.plis, monotonic()
+    for later in range(10):
+        publication.tick(now + later)
+    assert publication.plis == before
+    assert tuple(layer.rate for layer in layers) == rates
+
+
 async def test_a_switch_is_seamless_and_in_time(stage: Stage) -> None:
     sender = await publishing(stage)
     publisher = sender.peer

@@ -321,6 +321,14 @@ def test_nothing_more_is_tried_while_a_queue_gets_shorter() -> None:
     assert estimator.grow(2_000_000, STEP, 18.1) > 0
 
 
+def test_where_nothing_can_be_tried_trouble_is_forgiven_in_time() -> None:
+    estimator = in_trouble()  # at 9.9
+    estimator.forgive(9.9 + FORGOTTEN - 0.1)
+    assert estimator.estimate
+    estimator.forgive(9.9 + FORGOTTEN + 0.1)
+    assert not estimator.estimate
+
+
 def test_loss_is_told_of_nothing_that_is_sent() -> None:
     """By whom, nobody knows; it must not end anything."""
     estimator = Estimator()

@@ -40,6 +40,16 @@ def test_the_highest_layer_that_fits(estimate: int, limit: int, current: int, ch
     assert choose(THREE, estimate, limit, current) == chosen
 
 
+@pytest.mark.parametrize("current", [-1, 0, 1, 2])
+@pytest.mark.parametrize("full", [950_000, 1_050_000])
+def test_the_full_layer_of_who_has_the_same_limit_is_not_too_much(full: int, current: int) -> None:
+    layers = (*THREE[:2], Layer(full, True))
+    assert choose(layers, 0, 1_000_000, current) == 2
+    assert choose(layers, 5_000_000, 1_000_000, current) == 2
+    assert choose(layers, 0, full * 3 // 4, current) == 1
+    assert next_wanted(layers, 600_000, 1_000_000, 1) > full
+
+
 def test_a_layer_that_stopped_is_not_chosen() -> None:
     assert choose(TOP_DEAD, 0, 0, 2) == 1
     assert choose((Layer(0, False), *THREE[1:]), 0, 1_000, 2) == 1
@@ -51,7 +61,7 @@ def test_what_is_probed_for() -> None:
     assert next_wanted(THREE, 0, 0, 0) == 0  # nothing speaks against the best
     assert next_wanted(THREE, 200_000, 0, 0) > 500_000
     assert next_wanted(THREE, 200_000, 0, -1) > 150_000  # of a paused picture
-    assert next_wanted(THREE, 400_000, 450_000, 0) == 0
+    assert next_wanted(THREE, 400_000, 450_000, 0) < 400_000
     assert next_wanted(THREE, 400_000, 560_000, 0) > 560_000  # a limit may be met a little above
     assert next_wanted(TOP_DEAD, 700_000, 0, 1) < 700_000
     assert next_wanted(TOP_DEAD, 500_000, 0, 1) > 500_000  # its rate wanders
@@ -59,6 +69,9 @@ def test_what_is_probed_for() -> None:
     assert next_wanted(one, 300_000, 0, 0) == UNLIMITED
     assert next_wanted(one, 300_000, 400_000, 0) == 400_000
     assert next_wanted(one, 400_000, 400_000, 0) == 0
+    assert next_wanted(one, 200_000, 0, 0, 300_000) == 300_000  # its publisher sends no more
+    assert next_wanted(one, 300_000, 0, 0, 300_000) == 0
+    assert next_wanted(one, 200_000, 250_000, 0, 300_000) == 250_000
     lowest = (Layer(100_000, True), Layer(0, False))  # all there is, by our own cap
     assert next_wanted(lowest, 200_000, 0, 0) == LOWEST_LAYER
 
@@ -73,9 +86,9 @@ def test_what_is_probed_for() -> None:
         (640_000, 400_000, 1, (300_000, 200_000), 300_000),  # no floor where it is too much
         (300_000, 400_000, 1, (), 400_000),
         (640_000, 0, 1, (900_000,), 640_000),
-        (640_000, 0, 3, (400_000,), 1_540_000),  # lower layers come on top
+        (640_000, 0, 3, (400_000,), 1_290_000),  # lower layers come on top
         (640_000, 0, 3, (100_000,), 100_000),  # not even one of them fits
-        (640_000, 0, 3, (100_000, 0), 1_540_000),
+        (640_000, 0, 3, (100_000, 0), 1_290_000),
     ],
 )
 def test_the_cap_of_a_publisher(

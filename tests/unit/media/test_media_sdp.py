@@ -379,3 +379,32 @@ def test_an_offer_to_a_subscriber_repeats_what_the_publisher_sends() -> None:
     assert line.mid == "1"
     assert line.msid == sdp.Msid("stream-1", "video-1")
     assert line.extensions == video.extensions
+
+
+def test_of_h264_the_profile_that_every_browser_has_is_taken() -> None:
+    """Chromium names 42001f first, Safari 640c1f."""
+    text = offers.publisher()
+    number = re.findall(r"a=rtpmap:(\d+) H264/90000", text)[-1]  # in mode 1
+    first = re.search(rf"a=fmtp:{number} [^\n]*\n", text)[0]  # type: ignore[index]
+    common = first.replace(f":{number} ", ":121 ")
+    common = re.sub("profile-level-id=[0-9a-f]*", "profile-level-id=42e01f", common)
+    text = re.sub(r"(m=video [^\r]*)", r"\1 121", text)
+    text = text.replace(first, f"{first}a=rtpmap:121 H264/90000\r\n{common}")
+    video = media_lines(answered(text, VideoCodec.H264))[1]
+    assert "profile-level-id=42e01f" in video
+    for viewer in (offers.firefox(), offers.safari()):
+        line = next(line for line in sdp.parse(viewer).lines if line.kind == "video")
+        offered = next(line for line in sdp.parse(text).lines if line.kind == "video")
+        chosen = negotiation.chooser(VideoCodec.H264, False)(offered)
+        assert negotiation.matching({"video": chosen})(line).name == "H264"
+
+
+def test_what_the_client_likes_best_is_the_codec_not_its_profile() -> None:
+    text = offers.publisher()
+    numbers = re.findall(r"a=rtpmap:(\d+) H264/90000", text)
+    line = re.search(r"m=video (\d+) (\S+) ([\d ]+)", text)
+    assert line is not None
+    others = [one for one in line[3].split() if one not in numbers]
+    text = text.replace(line[0], f"m=video {line[1]} {line[2]} {' '.join([*numbers, *others])}")
+    text = re.sub("profile-level-id=[0-9a-f]*", "profile-level-id=640c1f", text)
+    assert "H264" in media_lines(answered(text, VideoCodec.NONE))[1]

@@ -61,6 +61,35 @@ def test_a_muted_publisher_comes_back_with_the_layers_it_had() -> None:
     assert alive(track, 70.0) == [True, True, True]
 
 
+def measured(track: Track, begin: float, octets: int) -> list[float]:
+    """The rates after a second in which so many bytes came of each layer."""
+    for now in (begin, begin + 0.5, begin + 1):
+        for layer in track.layers:
+            layer.measure(now)
+            assert layer.source is not None
+            layer.source.bytes += octets // 2
+    return [layer.rate for layer in track.layers]
+
+
+def test_what_comes_while_it_is_muted_is_no_rate() -> None:
+    """Seen: the full layer seemed to fit everybody, and was what they all got after an unmute."""
+    track = layered()
+    assert measured(track, 10.0, 100_000) == [800_000] * 3
+    track.activate(False, 12.0)
+    track.activate(True, 60.0)
+    assert measured(track, 60.0, 100_000) == [800_000] * 3
+
+
+def test_layers_of_a_new_transport_are_as_large_as_before() -> None:
+    track = layered()
+    measured(track, 10.0, 100_000)
+    track.feed(("low", "other"), DEFAULTS["video"], {}, "1")
+    for now in (12.0, 13.0, 14.0):
+        for layer in track.layers:
+            layer.measure(now)
+    assert [layer.rate for layer in track.layers] == [800_000, 0]
+
+
 def test_timestamps_of_another_layer_go_on_in_the_time_of_the_first() -> None:
     low = SenderReport(1, 100 << 32, 5_000, 0, 0)
     high = SenderReport(2, (100 << 32) + (1 << 31), 4_294_960_000, 0, 0)  # half a second later
