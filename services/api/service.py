@@ -120,6 +120,7 @@ async def service(
                 await feed.wait_for(await event_log.last_sequence(), CATCH_UP_SECONDS)
                 # Now: the grace time of adopted clients must not pass before the door is open.
                 running |= {tasks.create_task(part.run()) for part in (gateway, restarting)}
+                await gateway.opened.wait()
                 async with serve(
                     app,
                     host=access.listen_host,

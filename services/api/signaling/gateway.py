@@ -97,6 +97,7 @@ class Gateway:
         self._renewals = Renewals(self._services, self._peers)
         self._evictions = asyncio.Semaphore(EVICTIONS)
         self._tasks: asyncio.TaskGroup | None = None
+        self.opened = asyncio.Event()  # it serves, or has served
 
     # Life
 
@@ -120,6 +121,7 @@ class Gateway:
                 if self._settings.sessions.network_quality:
                     tasks.create_task(self._rate())
                 self._peers.start()
+                self.opened.set()
                 try:
                     await asyncio.Event().wait()
                 finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import ssl
@@ -15,9 +16,11 @@ import aiohttp
 import pytest
 from msgspec.structs import replace
 from nats.aio.client import Client
+from websockets.asyncio.client import connect
 
 from services.api.feed import Feed
 from services.api.service import service
+from services.api.signaling.cluster import Gateways
 from services.api.tls import certificate_files
 from services.eventlog.server import NatsServer
 from services.settings import Settings
@@ -176,3 +179,22 @@ async def test_only_the_owner_may_read_the_projection(start: Any, settings: Sett
     files = list(settings.storage.data_dir.glob("projection*"))
     assert files
     assert all(file.stat().st_mode & 0o077 == 0 for file in files)
+
+
+async def test_the_door_opens_when_clients_can_come_in(
+    start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen on a busy machine: the first clients were sent away with 1013."""
+    begin = Gateways.start
+
+    async def slowly(gateways: Gateways) -> None:
+        await asyncio.sleep(0.5)
+        await begin(gateways)
+
+    monkeypatch.setattr(Gateways, "start", slowly)
+    async with (
+        start() as server,
+        connect(f"ws://127.0.0.1:{server.port}/openvidu", proxy=None) as client,
+    ):
+        await client.send('{"jsonrpc":"2.0","method":"ping","id":0}')
+        assert json.loads(await client.recv())["result"] == {"value": "pong"}
