@@ -91,10 +91,14 @@ class LeaveSession(CommandValue, tag="leaveSession", frozen=True):
 
 
 class PublishStream(CommandValue, tag="publishStream", frozen=True):
+    """`media_instance`: the session's media process when the offer was made to it; older logs do
+    not tell."""
+
     connection_id: str
     stream_id: str
     media: MediaOptions
     created_at: int
+    media_instance: str = ""
 
 
 class UnpublishStream(CommandValue, tag="unpublishStream", frozen=True):

@@ -54,6 +54,10 @@ class AlreadyPublishing(ConferenceError):
     """One connection publishes one stream."""
 
 
+class MediaRestarted(ConferenceError):
+    """The media process that took the client's offer is no more."""
+
+
 class NotPublishing(ConferenceError):
     """The connection publishes nothing."""
 

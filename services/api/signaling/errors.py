@@ -60,6 +60,7 @@ _REFUSALS: dict[type[conference.ConferenceError], Code] = {
     conference.NotAllowed: Code.USER_UNAUTHORIZED,
     conference.StreamNotFound: Code.USER_NOT_STREAMING,
     conference.AlreadyPublishing: Code.USER_ALREADY_STREAMING,
+    conference.MediaRestarted: Code.MEDIA_ENDPOINT,
     conference.NotPublishing: Code.USER_NOT_STREAMING,
     conference.OwnStream: Code.USER_NOT_STREAMING,
     conference.InvalidProperty: Code.INVALID_PARAMS,

@@ -171,7 +171,7 @@ class Gateway:
             elif request.method == "closeSession":
                 self._close_session(socket, request)
             elif request.method in METHODS:
-                self._queue(socket, request)
+                self._take(socket, request)
             else:
                 raise RpcError(Code.METHOD_NOT_FOUND, "Unknown method")
         except RpcError as error:
@@ -220,7 +220,7 @@ class Gateway:
             actor = Actor(ActorKind.CONNECTION, peer.key.connection_id)
             self._spawn(self._leave(peer, peer.key, Reason.DISCONNECT, actor))
 
-    def _queue(self, socket: Socket, request: rpc.Request) -> None:
+    def _take(self, socket: Socket, request: rpc.Request) -> None:
         peer = socket.peer or self._peers.create(socket)
         method = METHODS[request.method]
         if method.at_once and peer.key is not None and not peer.left:

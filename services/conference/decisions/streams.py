@@ -17,6 +17,7 @@ from services.conference.commands import (
 from services.conference.errors import (
     AlreadyPublishing,
     InvalidProperty,
+    MediaRestarted,
     NotAllowed,
     NotPublishing,
     OwnStream,
@@ -56,6 +57,9 @@ def publish(draft: Draft, command: PublishStream) -> None:
         raise NotAllowed("A SUBSCRIBER may not publish.")
     if connection.stream is not None or _publisher(draft.session, command.stream_id):
         raise AlreadyPublishing(f"Connection {connection.id} is publishing already.")
+    node = draft.session.media_node
+    if command.media_instance and (node is None or node.instance != command.media_instance):
+        raise MediaRestarted("The media node was started anew meanwhile; try again.")
     draft.add(
         WebrtcConnectionCreated(
             connection_id=connection.id,

@@ -183,6 +183,7 @@ _KINDS: dict[type, tuple[float, Callable[[Dice, State, int], Any]]] = {
             dice.one(f"str_{at}_{name}", f"str_{at}_{name}", dice.stream(state)),
             dice.one(CAMERA, MICROPHONE, SILENT),
             at - dice.one(0, 0, 1500),
+            dice.one("", "", "", "first"),
         ),
     ),
     c.UnpublishStream: (2, Dice.unpublish),

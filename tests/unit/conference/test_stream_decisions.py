@@ -20,6 +20,7 @@ from services.conference.errors import (
     AlreadyPublishing,
     ConnectionNotFound,
     InvalidProperty,
+    MediaRestarted,
     NotAllowed,
     NotPublishing,
     OwnStream,
@@ -100,6 +101,14 @@ def test_one_connection_publishes_one_stream() -> None:
     given(created(), allocated(), joined("A"), published("A")).when(
         publish("A", "str_SCR_Xyzw_A")
     ).is_refused(AlreadyPublishing)
+
+
+def test_a_stream_is_of_the_media_process_that_took_its_offer() -> None:
+    offered = PublishStream("A", stream("A"), CAMERA, NEGOTIATED, "first")
+    here = given(created(), allocated(), joined("A"))
+    here.when(offered).then(published("A", at=NEGOTIATED))
+    anew = given(created(), allocated(), joined("A"), allocated("second"))
+    anew.when(offered).is_refused(MediaRestarted)
 
 
 def test_a_stream_id_is_used_by_one_connection() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -18,11 +19,11 @@ from services.conference.calls import (
     Publish,
     Subscribe,
 )
-from services.conference.commands import CloseSession, RemoveConnection
+from services.conference.commands import CloseSession, RemoveConnection, ResetMedia
 from services.conference.model import ConnectionType, KurentoOptions, Reason, Role
 from services.conference.state import State
 from services.eventlog.log import LogUnavailable
-from tests.unit.signaling.harness import PUBLISH, FakeNodes, World, join_params
+from tests.unit.signaling.harness import PUBLISH, FakeNodes, World, join_params, until
 
 
 async def test_a_token_serves_once(world: World) -> None:
@@ -161,6 +162,22 @@ async def test_a_dead_media_node_is_no_endpoint(world: World, nodes: FakeNodes) 
     assert await a.code("publishVideo", PUBLISH) == 303
     late = await world.client()
     assert await late.code("joinRoom", join_params("S1", await world.token("S1"))) == 204
+
+
+async def test_a_stream_of_a_media_process_that_is_no_more_is_refused(
+    world: World, nodes: FakeNodes
+) -> None:
+    a = await world.user()
+    nodes.hold[Publish] = asyncio.Event()
+    number = await a.send("publishVideo", PUBLISH)
+    await until(lambda: bool(nodes.calls))
+    await world.execute("S1", ResetMedia("media_a", "i2"))
+    nodes.hold[Publish].set()
+    assert (await a.response(number))["error"]["code"] == 303
+    session = (await world.state()).session
+    assert session is not None
+    assert session.connections[a.id].stream is None
+    await a.publish()
 
 
 async def test_media_is_let_go_when_the_log_refuses_the_stream(

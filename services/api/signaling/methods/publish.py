@@ -78,12 +78,14 @@ async def publish_video(call: Call, params: PublishVideo) -> Result | None:
         audio_active=media.audio_active is not False,
         video_active=media.video_active is not False,
     )
+    node = caller.session.media_node
     answer = await call.ask(caller.session, offer, Answer)
     created_at = call.services.clock()
+    instance = node.instance if node is not None else ""
     result = {"id": stream_id, "sdpAnswer": answer.sdp_answer, "createdAt": created_at}
     try:
         return await call.commit(
-            PublishStream(connection.id, stream_id, media, created_at),
+            PublishStream(connection.id, stream_id, media, created_at, instance),
             lambda _: result,
             undo=UnpublishStream(stream_id),
         )
