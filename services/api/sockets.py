@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import structlog
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.protocol import State
 
 INVALID_TEXT = 1007  # RFC 6455 7.4.1
 
@@ -25,7 +26,7 @@ class Sockets(WebSocketsSansIOProtocol):
 
     def _refuse_text(self) -> None:
         self.frames = []
-        if self.close_sent:
+        if self.close_sent or self.conn.state is not State.OPEN:  # its own close came with it
             return
         log.info("websocket closed: text that is not UTF-8", client=self.client and self.client[0])
         self.conn.send_close(INVALID_TEXT)

@@ -22,6 +22,7 @@ from msgspec.structs import replace
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 from websockets.asyncio.client import connect
+from websockets.frames import Close, Frame, Opcode
 
 from services.eventlog.jetstream import JetStreamLog
 from services.eventlog.server import NatsServer
@@ -209,6 +210,10 @@ async def test_text_that_is_none_ends_the_socket_with_one_line(
                 await client.send(iter(frames) if len(frames) > 1 else frames[0], text=True)
                 await client.wait_closed()
                 assert client.close_code == 1007
+        async with connect(f"ws{url[4:]}/openvidu", proxy=None) as client:
+            frames = Frame(Opcode.TEXT, broken), Frame(Opcode.CLOSE, Close(1000, "").serialize())
+            client.transport.write(b"".join(frame.serialize(mask=True) for frame in frames))
+            await client.wait_closed()
         async with connect(f"ws{url[4:]}/openvidu", proxy=None) as client:  # a character in two
             text = [b'{"jsonrpc":"2.0","id":1,"method":"ping","fill":"\xe2', b'\x82\xac"}']
             await client.send(iter(text), text=True)
