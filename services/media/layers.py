@@ -6,11 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 UNLIMITED = 2_500_000  # bit/s of the full layer of a publisher without a limit
-LOWER_LAYERS = (
-    0,
-    150_000,
-    650_000,
-)  # bit/s on top with one, two, three layers: libwebrtc's targets
+# Bit/s on top of a limit with one, two, three layers: libwebrtc's targets
+LOWER_LAYERS = (0, 150_000, 650_000)
 LOWEST_LAYER = 300_000  # bit/s with audio: with less for everybody there is one layer at most
 GROWTH = 1.1  # a layer's rate wanders: a higher one must fit with this much to spare
 STARVED = 0.7  # a picture that gets less than this share of its rate is none

@@ -23,6 +23,7 @@ from services.eventlog.memory import MemoryLog
 from services.settings import Sessions, Settings
 from tests.unit.signaling.harness import (
     PUBLISH,
+    Client,
     FakeNodes,
     World,
     come_back,
@@ -134,6 +135,24 @@ async def test_who_joined_an_api_that_died_before_its_database_knew_is_evicted(
         assert left["reason"] == "networkDisconnect"
 
 
+async def asked_about(
+    world: World, client: Client, monkeypatch: pytest.MonkeyPatch, *, is_held: bool
+) -> asyncio.Event:
+    """The client loses its socket, its grace is over, and the other gateways are asked; they answer
+    when the event is set."""
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def holds(_: object) -> bool:
+        asked.set()
+        await answer.wait()
+        return is_held
+
+    monkeypatch.setattr(world.gateway._gateways, "holds", holds)
+    await client.drop()
+    await asyncio.wait_for(asked.wait(), 5)
+    return answer
+
+
 async def test_who_is_sent_away_while_its_eviction_is_asked_about_is_forgotten(
     nodes: FakeNodes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,16 +160,7 @@ async def test_who_is_sent_away_while_its_eviction_is_asked_about_is_forgotten(
         await world.session("S1")
         await world.user()
         a = await world.user()
-        asked, answer = asyncio.Event(), asyncio.Event()
-
-        async def holds(_: object) -> bool:
-            asked.set()
-            await answer.wait()
-            return False
-
-        monkeypatch.setattr(world.gateway._gateways, "holds", holds)
-        await a.drop()
-        await asyncio.wait_for(asked.wait(), 5)
+        answer = await asked_about(world, a, monkeypatch, is_held=False)
         await world.execute("S1", RemoveConnection(a.id))
         peers = world.gateway._peers._by_digest
         await until(lambda: any(peer.left for peer in peers.values()))
@@ -164,16 +174,9 @@ async def test_who_comes_back_while_its_eviction_is_asked_about_stays(
     async with replica(MemoryLog(), SHORT, nodes) as world:
         await world.session("S1")
         a = await world.user()
-        asked, answer = asyncio.Event(), asyncio.Event()
-
-        async def holds(_: object) -> bool:
-            asked.set()
-            await answer.wait()
-            return True  # its old socket, elsewhere
-
-        monkeypatch.setattr(world.gateway._gateways, "holds", holds)
-        await a.drop()
-        await asyncio.wait_for(asked.wait(), 5)
+        answer = await asked_about(
+            world, a, monkeypatch, is_held=True
+        )  # by its old socket, elsewhere
         again = await come_back(world, a)
         answer.set()
         await again.settle()
